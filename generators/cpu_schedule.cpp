@@ -1,0 +1,124 @@
+#include "cpu_schedule.hpp"
+
+#include <halpool/internal/kernel_convention.h>
+
+using namespace Halide;
+
+namespace halpool {
+namespace {
+
+Expr is_border(const CallConditions &when, Border border) { return when.border == static_cast<int>(border); }
+
+constexpr int kNarrow = 4;  // lanes of the variant for extents below a full vector
+
+}  // namespace
+
+// A tile of `vector` columns and tile_rows rows is computed from row sums that stay in registers. ShiftInwards needs a
+// box of at least one tile, so every variant names the box it takes; the last takes all.
+void schedule_planar_fixed(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+                           const CpuSchedule &schedule) {
+    Var xo("xo"), xi("xi"), yo("yo"), yi("yi");
+    const auto tile = [&](Stage stage, int columns, int rows) {
+        stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
+            .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)
+            .reorder(xi, yi, xo, yo, v.c, v.n)
+            .vectorize(xi)
+            .unroll(yi);
+    };
+    Expr none = is_border(when, Border::none), masked = is_border(when, Border::masked);
+    Expr wide = when.width >= schedule.vector, tall = when.rows >= schedule.tile_rows;
+    tile(output.specialize(none && wide && tall), schedule.vector, schedule.tile_rows);
+    tile(output.specialize(none && wide), schedule.vector, 1);
+    tile(output.specialize(masked && when.uniform == 1 && wide && tall), schedule.vector, schedule.tile_rows);
+    tile(output.specialize(masked && wide && tall), schedule.vector, schedule.tile_rows);
+    tile(output.specialize(masked && wide), schedule.vector, 1);
+    if (schedule.vector > kNarrow) {
+        tile(output.specialize(masked && when.width >= kNarrow), kNarrow, 1);
+        tile(output.specialize(none && when.width >= kNarrow), kNarrow, 1);
+    }
+    tile(output, 1, 1);
+    output.never_partition(xo);
+
+    Var row = stages.partial.args()[1];
+    stages.partial.compute_at(output, xo).vectorize(v.x).unroll(row).store_in(MemoryType::Register);
+}
+
+// A tile of tile_columns pixels and a strip of channels is computed from column sums in registers.
+void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputVariables &v,
+                                  const CallConditions &when, const CpuSchedule &schedule) {
+    Var co("co"), ci("ci"), cv("cv"), xo("xo"), xi("xi");
+    const auto tile = [&](Stage stage, int lanes, int vectors, int columns) {
+        stage.split(v.c, co, ci, lanes * vectors, TailStrategy::ShiftInwards)
+            .split(ci, ci, cv, lanes)
+            .split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
+            .reorder(cv, ci, xi, co, xo, v.y, v.n)
+            .vectorize(cv)
+            .unroll(ci)
+            .unroll(xi);
+    };
+    Expr none = is_border(when, Border::none);
+    const int strip = schedule.vector * schedule.channel_vectors;
+    Expr long_row = when.width >= schedule.tile_columns;
+    tile(output.specialize(none && when.channels >= strip && long_row), schedule.vector, schedule.channel_vectors,
+         schedule.tile_columns);
+    tile(output.specialize(when.channels >= strip && long_row), schedule.vector, schedule.channel_vectors,
+         schedule.tile_columns);
+    tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1);
+    if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1);
+    tile(output, 1, 1, 1);
+
+    Var column = stages.partial.args()[1];
+    stages.partial.compute_at(output, co).store_in(MemoryType::Register).reorder(v.c, column).vectorize(v.c).unroll(column);
+}
+
+void schedule_planar_generic(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+                             const CpuSchedule &schedule) {
+    Var xo("xo"), xi("xi");
+    const auto tile = [&](Stage stage, int columns) {
+        stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards).vectorize(xi);
+    };
+    Expr none = is_border(when, Border::none), masked = is_border(when, Border::masked);
+    Expr wide = when.width >= schedule.vector;
+    for (Expr border : {none, masked}) {
+        for (int stride : {1, 2}) tile(output.specialize(border && when.stride_w == stride && wide), schedule.vector);
+    }
+    tile(output, 1);
+    stages.total.compute_at(output, xo).vectorize(v.x).update().reorder(v.x, stages.blocks.x, stages.blocks.y).vectorize(v.x);
+    stages.partial.compute_at(stages.total, stages.blocks.x)
+        .vectorize(v.x)
+        .update()
+        .reorder(v.x, stages.taps.x, stages.taps.y)
+        .vectorize(v.x);
+}
+
+void schedule_channels_last_runtime(Func output, PoolStages &stages, const OutputVariables &v,
+                                    const CallConditions &when, const CpuSchedule &schedule) {
+    Var co("co"), ci("ci"), cv("cv");
+    const int strip = schedule.vector * schedule.channel_vectors;
+    const auto tile = [&](Stage stage, int lanes) {
+        stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci).reorder(ci, co, v.x, v.y, v.n);
+    };
+    Expr none = is_border(when, Border::none);
+    tile(output.specialize(none && when.channels >= strip), strip);
+    tile(output.specialize(when.channels >= strip), strip);
+    if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector);
+    if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow);
+    tile(output, 1);
+    stages.total.compute_at(output, co).vectorize(v.c).update().reorder(v.c, stages.blocks.x, stages.blocks.y).vectorize(v.c);
+    stages.partial.compute_at(stages.total, stages.blocks.x)
+        .vectorize(v.c)
+        .update()
+        .reorder(v.c, stages.taps.x, stages.taps.y)
+        .vectorize(v.c);
+}
+
+void schedule_planar_global(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+                            const CpuSchedule &schedule) {
+    (void)when;
+    Var lane = stages.partial.args()[0];
+    (void)schedule;
+    stages.total.compute_at(output, v.c).vectorize(lane).update().vectorize(lane);
+    stages.partial.compute_at(stages.total, stages.blocks.x).vectorize(lane).update().reorder(lane, stages.taps.x).vectorize(lane);
+}
+
+}  // namespace halpool

@@ -1,0 +1,38 @@
+// How the stages of an average pooling run on a CPU: templates whose parameters come from schedules/.
+#ifndef HALPOOL_GENERATORS_CPU_SCHEDULE_HPP
+#define HALPOOL_GENERATORS_CPU_SCHEDULE_HPP
+
+#include "pool_algorithm.hpp"
+
+namespace halpool {
+
+// schedules/<target>.json, one set a kernel.
+struct CpuSchedule {
+    int vector;           // float lanes
+    int tile_rows;        // planar, fixed windows: output rows whose row sums are kept in registers together
+    int tile_columns;     // channels-last, fixed windows: output columns likewise
+    int channel_vectors;  // channels-last: vectors of channels in one tile
+};
+
+// What the templates ask of the call to choose among their variants.
+struct CallConditions {
+    Halide::Expr border, uniform;           // as in kernel_convention.h
+    Halide::Expr width, rows, channels;     // extents of the output box
+    Halide::Expr stride_w;
+};
+
+void schedule_planar_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
+                           const CallConditions &when, const CpuSchedule &schedule);
+void schedule_channels_last_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
+                                  const CallConditions &when, const CpuSchedule &schedule);
+void schedule_planar_generic(Halide::Func output, PoolStages &stages, const OutputVariables &v,
+                             const CallConditions &when, const CpuSchedule &schedule);
+// Generic and global windows.
+void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, const OutputVariables &v,
+                                    const CallConditions &when, const CpuSchedule &schedule);
+void schedule_planar_global(Halide::Func output, PoolStages &stages, const OutputVariables &v,
+                            const CallConditions &when, const CpuSchedule &schedule);
+
+}  // namespace halpool
+
+#endif

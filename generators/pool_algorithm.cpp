@@ -1,0 +1,159 @@
+#include "pool_algorithm.hpp"
+
+#include <halpool/internal/kernel_convention.h>
+
+#include <functional>
+
+using namespace Halide;
+using namespace Halide::ConciseCasts;
+
+namespace halpool {
+namespace {
+
+Expr is_border(const PoolProblem &p, Border border) { return p.border == static_cast<int>(border); }
+
+// The start of window o, in input coordinates: before the input where negative.
+Expr window_start(const WindowAxis &axis, Expr o) { return o * axis.stride - axis.pad_begin; }
+
+Expr inside(const WindowAxis &axis, Expr i) { return i >= 0 && i < axis.input; }
+
+Expr load(const PoolProblem &p, const Coordinates &at) {
+    return p.layout == Layout::nchw ? p.input(at.x, at.y, at.c, at.n) : p.input(at.c, at.x, at.y, at.n);
+}
+
+// A value outside the input counts as zero by selection, never by multiplication: the memory read for it may hold NaN.
+Expr or_zero(const PoolProblem &p, const WindowAxis &axis, Expr i, Expr value) {
+    return select(is_border(p, Border::none) || inside(axis, i), value, 0.0f);
+}
+
+// Where to read for coordinate i along the axis that vectors run along. Only Border::clamped pays for lanes that stay
+// inside one by one; the others read beside the row and mask (see kernel_convention.h).
+Expr lane_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
+    return select(is_border(p, Border::clamped), clamp(i, 0, axis.input - 1),
+                  unsafe_promise_clamped(i, 0, axis.input - 1));
+}
+
+// Along the other axes one index serves a whole vector, so clamping costs nothing.
+Expr scalar_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
+    return select(is_border(p, Border::none), unsafe_promise_clamped(i, 0, axis.input - 1),
+                  clamp(likely(i), 0, axis.input - 1));
+}
+
+Expr sum_of(int count, const std::function<Expr(int)> &term) {
+    Expr total = term(0);
+    for (int i = 1; i < count; ++i) total += term(i);
+    return total;
+}
+
+int constant(const Expr &e) {
+    auto value = Internal::as_const_int(e);
+    _halide_user_assert(value) << "a fixed window needs constant extents\n";
+    return static_cast<int>(*value);
+}
+
+}  // namespace
+
+std::vector<Var> OutputVariables::order(Layout layout) const {
+    return layout == Layout::nchw ? std::vector<Var>{x, y, c, n} : std::vector<Var>{c, x, y, n};
+}
+
+std::vector<Expr> OutputVariables::arguments(Layout layout) const {
+    std::vector<Expr> out;
+    for (const Var &var : order(layout)) out.push_back(var);
+    return out;
+}
+
+PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
+    PoolStages stages;
+    stages.partial = Func("partial");
+    stages.sum = Func("sum");
+    const int kernel_h = constant(p.y.kernel), kernel_w = constant(p.x.kernel);
+    if (p.layout == Layout::nchw) {
+        // partial(x, y): the taps of output column x in *input* row y. Rows are shared by the windows above and below.
+        Var row("row");
+        Expr taps = sum_of(kernel_w, [&](int i) {
+            Expr ix = window_start(p.x, v.x) + i;
+            return or_zero(p, p.x, ix, load(p, {lane_index(p, p.x, ix), scalar_index(p, p.y, row), v.c, v.n}));
+        });
+        stages.partial(v.x, row, v.c, v.n) = or_zero(p, p.y, row, taps);
+        stages.sum(v.x, v.y, v.c, v.n) = sum_of(
+            kernel_h, [&](int j) { return stages.partial(v.x, window_start(p.y, v.y) + j, v.c, v.n); });
+    } else {
+        // partial(c, x, y): the taps of output row y in *input* column x.
+        Var column("column");
+        Expr taps = sum_of(kernel_h, [&](int j) {
+            Expr iy = window_start(p.y, v.y) + j;
+            return or_zero(p, p.y, iy, load(p, {scalar_index(p, p.x, column), scalar_index(p, p.y, iy), v.c, v.n}));
+        });
+        stages.partial(v.c, column, v.y, v.n) = or_zero(p, p.x, column, taps);
+        stages.sum(v.c, v.x, v.y, v.n) = sum_of(
+            kernel_w, [&](int i) { return stages.partial(v.c, window_start(p.x, v.x) + i, v.y, v.n); });
+    }
+    return stages;
+}
+
+PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, int block_w, int block_h) {
+    PoolStages stages;
+    stages.partial = Func("partial");
+    stages.total = Func("total");
+    stages.sum = Func("sum");
+    const std::vector<Var> order = v.order(p.layout);
+    const std::vector<Expr> at = v.arguments(p.layout);
+    Var block_x("block_x"), block_y("block_y");
+
+    std::vector<Var> block_order = order;
+    block_order.insert(block_order.end(), {block_x, block_y});
+    const std::vector<Expr> block_at(block_order.begin(), block_order.end());
+    stages.taps = RDom(0, block_w, 0, block_h, "taps");
+    Expr i = block_x * block_w + stages.taps.x, j = block_y * block_h + stages.taps.y;
+    Expr ix = window_start(p.x, v.x) + i, iy = window_start(p.y, v.y) + j;
+    stages.taps.where(i < p.x.kernel && j < p.y.kernel);
+    stages.taps.where(is_border(p, Border::none) || inside(p.y, iy));
+    Expr row = unsafe_promise_clamped(iy, 0, p.y.input - 1);
+    Expr tap;
+    if (p.layout == Layout::nchw) {
+        tap = or_zero(p, p.x, ix, load(p, {lane_index(p, p.x, ix), row, v.c, v.n}));
+    } else {
+        stages.taps.where(is_border(p, Border::none) || inside(p.x, ix));
+        tap = load(p, {unsafe_promise_clamped(ix, 0, p.x.input - 1), row, v.c, v.n});
+    }
+    stages.partial(block_order) = 0.0f;
+    stages.partial(block_at) += tap;
+
+    stages.blocks = RDom(0, (p.x.kernel + block_w - 1) / block_w, 0, (p.y.kernel + block_h - 1) / block_h, "blocks");
+    std::vector<Expr> this_block = at;
+    this_block.insert(this_block.end(), {stages.blocks.x, stages.blocks.y});
+    stages.total(order) = f64(0.0f);
+    stages.total(at) += f64(stages.partial(this_block));
+    stages.sum(order) = f32(stages.total(at));
+    return stages;
+}
+
+PoolStages row_sum(const PoolProblem &p, const OutputVariables &v, int lanes, int block) {
+    PoolStages stages;
+    stages.partial = Func("partial");
+    stages.total = Func("total");
+    stages.sum = Func("sum");
+    Var lane("lane"), b("b");
+    Expr vectors = p.x.input / lanes;
+    stages.taps = RDom(0, block, "taps");
+    Expr vector = b * block + stages.taps.x;
+    stages.taps.where(vector < vectors);
+    stages.partial(lane, b, v.c, v.n) = 0.0f;
+    stages.partial(lane, b, v.c, v.n) +=
+        p.input(unsafe_promise_clamped(vector * lanes + lane, 0, p.x.input - 1), 0, v.c, v.n);
+
+    // The elements behind the last whole vector: the row's last `lanes` elements, those already summed masked out.
+    Expr last = p.x.input - lanes + lane;
+    Expr index = select(p.x.input >= lanes, unsafe_promise_clamped(last, 0, p.x.input - 1),
+                        clamp(last, 0, p.x.input - 1));
+    Expr tail = select(last >= vectors * lanes, p.input(index, 0, v.c, v.n), 0.0f);
+
+    stages.blocks = RDom(0, (vectors + block - 1) / block, "blocks");
+    stages.total(lane, v.c, v.n) = f64(tail);
+    stages.total(lane, v.c, v.n) += f64(stages.partial(lane, stages.blocks.x, v.c, v.n));
+    stages.sum(v.x, v.y, v.c, v.n) = f32(sum_of(lanes, [&](int i) { return stages.total(i, v.c, v.n); }));
+    return stages;
+}
+
+}  // namespace halpool

@@ -1,0 +1,60 @@
+// Average pooling as a pure function from (input, window) to Funcs. It knows no target and no schedule.
+#ifndef HALPOOL_GENERATORS_POOL_ALGORITHM_HPP
+#define HALPOOL_GENERATORS_POOL_ALGORITHM_HPP
+
+#include "Halide.h"
+
+#include <vector>
+
+namespace halpool {
+
+enum class Layout { nchw, nhwc };
+
+// One axis of the window. Constants make a kernel for that window alone, parameters one for any.
+struct WindowAxis {
+    Halide::Expr kernel, stride, pad_begin;
+    Halide::Expr input;  // the input's extent along this axis
+};
+
+// Coordinates in the names of the operator, whatever the order in memory.
+struct Coordinates {
+    Halide::Expr x, y, c, n;
+};
+
+struct PoolProblem {
+    Layout layout;
+    Halide::Func input;  // (x, y, c, n) planar, (c, x, y, n) channels-last
+    WindowAxis x, y;
+    Halide::Expr border;         // Border of kernel_convention.h
+    Halide::Expr positive_zero;
+};
+
+// The variables of the output, and its definition's left-hand side in the layout's order.
+struct OutputVariables {
+    Halide::Var x{"x"}, y{"y"}, c{"c"}, n{"n"};
+    std::vector<Halide::Expr> arguments(Layout layout) const;
+    std::vector<Halide::Var> order(Layout layout) const;
+};
+
+// Funcs that a schedule may place. `partial` is what is summed first: for a fixed window the sum along one axis
+// (planar: a row's taps; channels-last: a column's), for a window known at run time a block of taps.
+struct PoolStages {
+    Halide::Func sum;  // of each window's taps, as float
+    Halide::Func partial, total;
+    Halide::RDom taps, blocks;
+};
+
+// Windows of a constant extent: two separable, unrolled sums.
+PoolStages fixed_window_sum(const PoolProblem &problem, const OutputVariables &v);
+
+// Windows of any extent: float sums of blocks of taps, added up in double. So no float chain is longer than a block
+// (16 taps at most), whatever the window, which is what the accuracy contract asks for.
+PoolStages runtime_window_sum(const PoolProblem &problem, const OutputVariables &v, int block_w, int block_h);
+
+// The sum of a whole plane seen as one row of problem.x.input elements (planar): `lanes` sums side by side, each in
+// blocks of `block` elements as above.
+PoolStages row_sum(const PoolProblem &problem, const OutputVariables &v, int lanes, int block);
+
+}  // namespace halpool
+
+#endif

@@ -1,0 +1,228 @@
+/* halpool: average pooling kernels, compiled ahead of time with Halide. The C ABI.
+ *
+ * What every function here promises
+ *   - No C++ exception and no abort() crosses it. A call that can fail returns a halpool_status and, when
+ *     `error` is not NULL, fills it with the same status and a message for people.
+ *   - A call that fails writes nothing to the output tensor (HALPOOL_ERROR_INTERNAL excepted).
+ *   - Sizes, shapes and strides count elements, never bytes, unless a name says bytes.
+ *   - Pointers passed in stay the caller's and are not kept after the call, plans included.
+ *   - All functions may be called from any thread at once. A plan is immutable: any number of threads may
+ *     execute the same plan at the same time, on different outputs.
+ *
+ * Structures that may grow begin with struct_size: set it with the HALPOOL_..._INIT macro. A field added
+ * later takes its default for a caller compiled against an older header.
+ *
+ * Results, shapes and error texts are those of torch.nn.functional.avg_pool2d.
+ */
+#ifndef HALPOOL_HALPOOL_H
+#define HALPOOL_HALPOOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HALPOOL_VERSION_MAJOR 0
+#define HALPOOL_VERSION_MINOR 1
+#define HALPOOL_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define HALPOOL_API __attribute__((visibility("default")))
+#else
+#define HALPOOL_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status ------------------------------------------------------------------------------------------------ */
+
+typedef enum halpool_status {
+    HALPOOL_OK = 0,
+    HALPOOL_ERROR_INVALID_ARGUMENT = 1, /* a value PyTorch refuses with RuntimeError, or a bad pointer, shape, view */
+    HALPOOL_ERROR_OUT_OF_RANGE = 2,     /* PyTorch's IndexError: too few dimensions */
+    HALPOOL_ERROR_NOT_IMPLEMENTED = 3,  /* PyTorch's NotImplementedError: a dtype the operator does not have */
+    HALPOOL_ERROR_UNSUPPORTED = 4,      /* valid, but not in this build or on this machine; the message says why */
+    HALPOOL_ERROR_OUT_OF_MEMORY = 5,
+    HALPOOL_ERROR_INTERNAL = 6 /* a bug in halpool, or a kernel that failed; the output may be partly written */
+} halpool_status;
+
+#define HALPOOL_MESSAGE_SIZE 512
+
+/* Filled by the call it is passed to. `message` is UTF-8, ends in NUL, and is empty on success. */
+typedef struct halpool_error {
+    halpool_status status;
+    char message[HALPOOL_MESSAGE_SIZE];
+} halpool_error;
+
+/* "0.1.0": the version of the library that is linked (the macros are the header's). Static storage. */
+HALPOOL_API const char *halpool_version(void);
+
+/* ---- Tensors ----------------------------------------------------------------------------------------------- */
+
+typedef enum halpool_dtype {
+    HALPOOL_FLOAT32 = 0,
+    HALPOOL_FLOAT64 = 1,
+    HALPOOL_FLOAT16 = 2,
+    HALPOOL_BFLOAT16 = 3,
+    HALPOOL_INT8 = 4,
+    HALPOOL_UINT8 = 5,
+    HALPOOL_INT16 = 6,
+    HALPOOL_INT32 = 7,
+    HALPOOL_INT64 = 8,
+    HALPOOL_BOOL = 9,
+    HALPOOL_COMPLEX64 = 10,
+    HALPOOL_COMPLEX128 = 11
+} halpool_dtype;
+
+/* What a tensor looks like. shape is [N, C, H, W] or [C, H, W] whatever the memory format: channels-last memory is
+ * the same shape with other strides. strides are in elements; NULL means C-contiguous (planar, "NCHW"). */
+typedef struct halpool_tensor_desc {
+    halpool_dtype dtype;
+    int32_t rank;
+    const int64_t *shape;
+    const int64_t *strides;
+} halpool_tensor_desc;
+
+/* ---- The operator ------------------------------------------------------------------------------------------ */
+
+/* A list of integers: PyTorch takes one integer or [height, width]. data may be NULL when size is 0. */
+typedef struct halpool_int_list {
+    const int64_t *data;
+    size_t size;
+} halpool_int_list;
+
+typedef struct halpool_avg_pool2d_options {
+    size_t struct_size;
+    halpool_int_list kernel_size; /* 1 or 2 integers */
+    halpool_int_list stride;      /* 0 (= kernel_size), 1 or 2 integers */
+    halpool_int_list padding;     /* 1 or 2 integers: zeros on both sides of an axis; 0 integers means no padding */
+    int32_t ceil_mode;            /* 0: round the output size down; else up */
+    int32_t count_include_pad;    /* 0: divide by the taps inside the image; else padding counts too */
+    int32_t has_divisor_override; /* 0: divisor_override is not looked at */
+    int64_t divisor_override;     /* not zero; may be negative, as in PyTorch */
+    /* Beyond PyTorch; the defaults are PyTorch's. */
+    halpool_int_list padding_end;  /* 0 integers: the same as `padding`, which else means top and left alone */
+    int32_t allow_any_padding;     /* not 0: padding may exceed half the kernel; a window wholly in padding gives 0 */
+} halpool_avg_pool2d_options;
+
+#define HALPOOL_AVG_POOL2D_OPTIONS_INIT                                                                              \
+    { sizeof(halpool_avg_pool2d_options), {0, 0}, {0, 0}, {0, 0}, 0, 1, 0, 0, {0, 0}, 0 }
+
+/* The output's shape: checks the arguments as the operator does and writes input->rank extents to output_shape
+ * (room for 4). No kernel is chosen. */
+HALPOOL_API halpool_status halpool_avg_pool2d_output_shape(const halpool_avg_pool2d_options *options,
+                                                           const halpool_tensor_desc *input, int64_t *output_shape,
+                                                           halpool_error *error);
+
+/* One call: plan, execute on the calling thread, forget. input_data and output_data point at element [0, 0, 0, 0] of
+ * their tensors, aligned to the element; the tensors must not overlap. For the hot path make a plan once. */
+HALPOOL_API halpool_status halpool_avg_pool2d(const halpool_avg_pool2d_options *options,
+                                              const halpool_tensor_desc *input, const void *input_data,
+                                              const halpool_tensor_desc *output, void *output_data,
+                                              halpool_error *error);
+
+/* ---- Plans ------------------------------------------------------------------------------------------------- */
+
+typedef struct halpool_plan halpool_plan;
+
+typedef struct halpool_plan_options {
+    size_t struct_size;
+    /* Force a target or a kernel by name (halpool_kernel_at lists them). NULL: the environment variables
+     * HALPOOL_TARGET and HALPOOL_KERNEL, and where these are unset or empty, the best kernel for this host. Forcing
+     * what cannot run is HALPOOL_ERROR_UNSUPPORTED with the reason, never a silent other kernel. */
+    const char *target;
+    const char *kernel;
+} halpool_plan_options;
+
+#define HALPOOL_PLAN_OPTIONS_INIT                                                                                    \
+    { sizeof(halpool_plan_options), 0, 0 }
+
+/* Checks the problem, chooses the kernel and prepares everything that does not depend on the data. `output` must have
+ * the shape of halpool_avg_pool2d_output_shape and the input's dtype. plan_options may be NULL. *plan is
+ * NULL on failure; destroy it with halpool_plan_destroy. */
+HALPOOL_API halpool_status halpool_plan_create_avg_pool2d(const halpool_avg_pool2d_options *options,
+                                                          const halpool_tensor_desc *input,
+                                                          const halpool_tensor_desc *output,
+                                                          const halpool_plan_options *plan_options,
+                                                          halpool_plan **plan, halpool_error *error);
+
+HALPOOL_API void halpool_plan_destroy(halpool_plan *plan); /* NULL is allowed */
+
+/* The caller's own parallel loop: call task(task_context, i) once for each i in [0, tasks), on any threads, and
+ * return when all have returned: 0, or another value if not all were run. Must not throw. */
+typedef void (*halpool_task)(void *task_context, int32_t index);
+typedef int (*halpool_parallel_for)(void *context, int32_t tasks, halpool_task task, void *task_context);
+
+typedef struct halpool_execution {
+    size_t struct_size;
+    int32_t threads; /* 1: the calling thread alone. n > 1: at most n shares, run by halpool's pool and the caller */
+    halpool_parallel_for parallel_for; /* not NULL: runs the `threads` shares instead of halpool's pool */
+    void *parallel_for_context;
+} halpool_execution;
+
+#define HALPOOL_EXECUTION_INIT                                                                                       \
+    { sizeof(halpool_execution), 1, 0, 0 }
+
+/* Computes the whole output. execution may be NULL (serial). Allocates nothing, except that the first use of
+ * halpool's pool starts its threads. The bits of the result do not depend on the number of threads. */
+HALPOOL_API halpool_status halpool_plan_execute(const halpool_plan *plan, const void *input_data, void *output_data,
+                                                const halpool_execution *execution, halpool_error *error);
+
+/* Computes share `part` of `parts` on the calling thread: touches no thread, lock or heap. The shares are disjoint,
+ * cover the output and are near equal in bytes; when all `parts` calls have returned, in any order and on any
+ * threads, the output is complete. 0 <= part < parts. */
+HALPOOL_API halpool_status halpool_plan_execute_part(const halpool_plan *plan, const void *input_data,
+                                                     void *output_data, int32_t part, int32_t parts,
+                                                     halpool_error *error);
+
+/* The name of the kernel that the plan runs, and of its target. Owned by the plan. "" for a NULL plan. */
+HALPOOL_API const char *halpool_plan_kernel(const halpool_plan *plan);
+HALPOOL_API const char *halpool_plan_target(const halpool_plan *plan);
+
+/* Text for people: the problem, the chosen kernel, and why each kernel before it was passed over. Owned by the plan. */
+HALPOOL_API const char *halpool_plan_describe(const halpool_plan *plan);
+
+/* Every kernel the selector looked at, in its order of preference. */
+typedef struct halpool_candidate {
+    const char *kernel;
+    const char *target;
+    int32_t chosen;     /* 1 for exactly one candidate of a plan */
+    const char *reason; /* why it was chosen, or passed over */
+} halpool_candidate;
+
+HALPOOL_API size_t halpool_plan_candidate_count(const halpool_plan *plan);
+/* index < halpool_plan_candidate_count(plan), else the fields are NULL. Strings are owned by the plan. */
+HALPOOL_API halpool_candidate halpool_plan_candidate_at(const halpool_plan *plan, size_t index);
+
+/* ---- What this library and this host have -------------------------------------------------------------------- */
+
+typedef struct halpool_target_info {
+    const char *name;
+    int32_t available;  /* 1: kernels of this target can run here */
+    const char *reason; /* why, or what is missing */
+} halpool_target_info;
+
+typedef struct halpool_kernel_info {
+    const char *name;
+    const char *target;
+    const char *op;     /* "avg_pool2d" */
+    const char *dtype;  /* "f32" */
+    const char *layout; /* "nchw", "nhwc", or "any" */
+    const char *window; /* "generic", "2x2s2", ..., "global", or "any" */
+} halpool_kernel_info;
+
+/* All strings are static. An index out of range gives NULL fields. */
+HALPOOL_API size_t halpool_target_count(void);
+HALPOOL_API halpool_target_info halpool_target_at(size_t index);
+HALPOOL_API size_t halpool_kernel_count(void);
+HALPOOL_API halpool_kernel_info halpool_kernel_at(size_t index);
+
+/* The instruction-set features that CPU and operating system both allow, separated by spaces: "sse41 avx avx2 ...".
+ * Static storage. */
+HALPOOL_API const char *halpool_host_features(void);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* HALPOOL_HALPOOL_H */

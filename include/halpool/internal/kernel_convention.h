@@ -1,0 +1,103 @@
+// The one thing generators/ and runtime/ share: how a kernel is called, and what a table row says of it.
+// Internal: not installed.
+#ifndef HALPOOL_INTERNAL_KERNEL_CONVENTION_H
+#define HALPOOL_INTERNAL_KERNEL_CONVENTION_H
+
+#include <cstddef>
+#include <cstdint>
+
+namespace halpool {
+
+// halide_buffer_t and halide_dimension_t of Halide 21, so that the runtime needs no Halide to be compiled; the
+// generators hold these against the real ones with static_assert.
+struct KernelDimension {
+    std::int32_t min, extent, stride;
+    std::uint32_t flags;
+};
+
+struct KernelType {
+    std::uint8_t code, bits;
+    std::uint16_t lanes;
+};
+inline constexpr KernelType kKernelFloat32{2, 32, 1};
+
+struct KernelBuffer {
+    std::uint64_t device;
+    const void *device_interface;
+    void *host;
+    std::uint64_t flags;
+    KernelType type;
+    std::int32_t dimensions;
+    KernelDimension *dim;
+    void *padding;
+};
+
+// Where the windows of one call lie, as the plan found out.
+enum class Border : std::int32_t {
+    none = 0,     // every window lies inside the input: nothing is masked
+    masked = 1,   // windows leave the input. Taps beside a row may be read (memory of the same tensor lies there) and
+                  // are then masked to zero
+    clamped = 2,  // the same, but taps beside a row may lie outside the tensor: never read them
+};
+
+// The arguments of every kernel's _argv entry: pointers to these, in this order. Buffers are four-dimensional, innermost
+// first: (x, y, c, n) planar, (c, x, y, n) channels-last; a global kernel sees the plane as one row (extent of y = 1).
+// A call computes the box that the output's mins and extents describe.
+enum KernelArgument : int {
+    kUserContext,   // void const *
+    kInput,         // KernelBuffer
+    kKernelH,       // int32: window extents, strides and the padding before the first row and column
+    kKernelW,
+    kStrideH,
+    kStrideW,
+    kPadTop,
+    kPadLeft,
+    kBorder,        // int32: Border
+    kUniform,       // int32: 1 when all windows have one divisor
+    kPositiveZero,  // float: +0.0, added last so that a sum of -0.0 gives +0.0 (a constant would be folded away)
+    kDivisorX,      // KernelBuffer float[output width]; a window's divisor is divisor_y[y] * divisor_x[x]
+    kDivisorY,      // KernelBuffer float[output height]
+    kReciprocal,    // KernelBuffer float[height class][output width]: 1 / (divisor_x[x] * d) in row d - 1, where d is
+                    // divisor_y[y], a small integer. For kernels with `needs_reciprocal` alone, else one row
+    kOutput,        // KernelBuffer
+    kKernelArgumentCount
+};
+inline constexpr const char *kKernelArgumentNames[kKernelArgumentCount] = {
+    "user_context", "input",  "kernel_h",      "kernel_w",  "stride_h",  "stride_w",   "pad_top", "pad_left",
+    "border",       "uniform", "positive_zero", "divisor_x", "divisor_y", "reciprocal", "output"};
+
+using KernelEntry = int (*)(void **arguments);
+
+enum class KernelLayout : std::uint8_t { nchw, nhwc };
+
+// Which windows a kernel takes.
+enum class WindowClass : std::uint8_t {
+    generic,  // any
+    fixed,    // exactly the row's kernel and stride, padding smaller than the kernel
+    global,   // one output a plane, no padding, the window is the plane
+};
+
+struct KernelRow {
+    const char *name;
+    const char *dtype;
+    const char *window_name;
+    KernelLayout layout;
+    WindowClass window;
+    bool needs_reciprocal;
+    std::int32_t kernel_h, kernel_w, stride_h, stride_w;  // window == fixed
+    std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
+    KernelEntry entry;
+};
+
+// One per (operator, target): constant data, generated; rows in order of preference.
+struct KernelTable {
+    const char *op;
+    const char *target;
+    const char *const *required_features;  // names of host_capabilities.hpp, ended by a null pointer
+    const KernelRow *rows;
+    std::size_t row_count;
+};
+
+}  // namespace halpool
+
+#endif  // HALPOOL_INTERNAL_KERNEL_CONVENTION_H

@@ -1,0 +1,229 @@
+// The C ABI of halpool.h: turns Failures and exceptions into statuses, and reads structures of older callers.
+#include <halpool/halpool.h>
+
+#include "failure.hpp"
+#include "host_capabilities.hpp"
+#include "plan.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+struct halpool_plan {
+    halpool::Plan plan;
+};
+
+namespace {
+
+using namespace halpool;
+
+halpool_status report(halpool_error *error, halpool_status status, const char *message) {
+    if (error) {
+        error->status = status;
+        std::strncpy(error->message, message, HALPOOL_MESSAGE_SIZE - 1);
+        error->message[HALPOOL_MESSAGE_SIZE - 1] = '\0';
+    }
+    return status;
+}
+
+template <class Body>
+halpool_status guarded(halpool_error *error, Body body) noexcept {
+    try {
+        body();
+        if (error) {
+            error->status = HALPOOL_OK;
+            error->message[0] = '\0';
+        }
+        return HALPOOL_OK;
+    } catch (const Failure &failure) {
+        return report(error, failure.status, failure.message.c_str());
+    } catch (const std::bad_alloc &) {
+        return report(error, HALPOOL_ERROR_OUT_OF_MEMORY, "out of memory");
+    } catch (const std::exception &exception) {
+        return report(error, HALPOOL_ERROR_INTERNAL, exception.what());
+    } catch (...) {
+        return report(error, HALPOOL_ERROR_INTERNAL, "unknown exception");
+    }
+}
+
+// A caller's structure, with defaults for the fields its header did not know.
+template <class Structure>
+Structure read(const Structure *given, Structure defaults, const char *name) {
+    if (!given) return defaults;
+    require(given->struct_size >= sizeof(std::size_t) && given->struct_size <= 4096, HALPOOL_ERROR_INVALID_ARGUMENT,
+            name, ".struct_size is ", given->struct_size, "; initialise the structure with its _INIT macro");
+    std::memcpy(&defaults, given, std::min(given->struct_size, sizeof(Structure)));
+    return defaults;
+}
+
+halpool_avg_pool2d_options read_options(const halpool_avg_pool2d_options *options) {
+    require(options != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "options is a null pointer");
+    return read(options, halpool_avg_pool2d_options HALPOOL_AVG_POOL2D_OPTIONS_INIT, "halpool_avg_pool2d_options");
+}
+
+const halpool_tensor_desc &read_desc(const halpool_tensor_desc *desc, const char *name) {
+    require(desc != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, name, " is a null pointer");
+    return *desc;
+}
+
+const Plan &read_plan(const halpool_plan *plan) {
+    require(plan != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "plan is a null pointer");
+    return plan->plan;
+}
+
+std::string demanded(const char *given, const char *variable) {
+    const char *name = given ? given : std::getenv(variable);
+    return name ? name : "";
+}
+
+Demand read_demand(const halpool_plan_options *given) {
+    const auto options = read(given, halpool_plan_options HALPOOL_PLAN_OPTIONS_INIT, "halpool_plan_options");
+    return {demanded(options.target, "HALPOOL_TARGET"), demanded(options.kernel, "HALPOOL_KERNEL")};
+}
+
+Problem read_problem(const halpool_avg_pool2d_options *options, const halpool_tensor_desc *input,
+                     const halpool_tensor_desc *output) {
+    return avg_pool2d_problem(read_options(options), read_desc(input, "input"), read_desc(output, "output"));
+}
+
+}  // namespace
+
+extern "C" {
+
+#define HALPOOL_STRING_(x) #x
+#define HALPOOL_STRING(x) HALPOOL_STRING_(x)
+const char *halpool_version(void) {
+    return HALPOOL_STRING(HALPOOL_VERSION_MAJOR) "." HALPOOL_STRING(HALPOOL_VERSION_MINOR) "." HALPOOL_STRING(
+        HALPOOL_VERSION_PATCH);
+}
+
+halpool_status halpool_avg_pool2d_output_shape(const halpool_avg_pool2d_options *options,
+                                               const halpool_tensor_desc *input, int64_t *output_shape,
+                                               halpool_error *error) {
+    return guarded(error, [&] {
+        require(output_shape != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "output_shape is a null pointer");
+        const halpool_tensor_desc &desc = read_desc(input, "input");
+        const auto shape = avg_pool2d_shape(read_options(options), desc);
+        std::copy(shape.begin(), shape.begin() + desc.rank, output_shape);
+    });
+}
+
+halpool_status halpool_avg_pool2d(const halpool_avg_pool2d_options *options, const halpool_tensor_desc *input,
+                                  const void *input_data, const halpool_tensor_desc *output, void *output_data,
+                                  halpool_error *error) {
+    return guarded(error, [&] {
+        const Plan plan(read_problem(options, input, output), read_demand(nullptr));
+        plan.execute(input_data, output_data, halpool_execution HALPOOL_EXECUTION_INIT);
+    });
+}
+
+halpool_status halpool_plan_create_avg_pool2d(const halpool_avg_pool2d_options *options,
+                                              const halpool_tensor_desc *input, const halpool_tensor_desc *output,
+                                              const halpool_plan_options *plan_options, halpool_plan **plan,
+                                              halpool_error *error) {
+    if (plan) *plan = nullptr;
+    return guarded(error, [&] {
+        require(plan != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "plan is a null pointer");
+        *plan = new halpool_plan{Plan(read_problem(options, input, output), read_demand(plan_options))};
+    });
+}
+
+void halpool_plan_destroy(halpool_plan *plan) { delete plan; }
+
+halpool_status halpool_plan_execute(const halpool_plan *plan, const void *input_data, void *output_data,
+                                    const halpool_execution *execution, halpool_error *error) {
+    return guarded(error, [&] {
+        read_plan(plan).execute(input_data, output_data,
+                                read(execution, halpool_execution HALPOOL_EXECUTION_INIT, "halpool_execution"));
+    });
+}
+
+halpool_status halpool_plan_execute_part(const halpool_plan *plan, const void *input_data, void *output_data,
+                                         int32_t part, int32_t parts, halpool_error *error) {
+    return guarded(error, [&] { read_plan(plan).execute_part(input_data, output_data, part, parts); });
+}
+
+const char *halpool_plan_kernel(const halpool_plan *plan) { return plan ? plan->plan.choice().kernel() : ""; }
+
+const char *halpool_plan_target(const halpool_plan *plan) { return plan ? plan->plan.choice().target() : ""; }
+
+const char *halpool_plan_describe(const halpool_plan *plan) {
+    const char *out = "";
+    guarded(nullptr, [&] {
+        if (plan) out = plan->plan.description().c_str();
+    });
+    return out;
+}
+
+size_t halpool_plan_candidate_count(const halpool_plan *plan) {
+    size_t count = 0;
+    guarded(nullptr, [&] {
+        if (plan) count = plan->plan.candidates().size();
+    });
+    return count;
+}
+
+halpool_candidate halpool_plan_candidate_at(const halpool_plan *plan, size_t index) {
+    halpool_candidate out = {nullptr, nullptr, 0, nullptr};
+    guarded(nullptr, [&] {
+        if (!plan || index >= plan->plan.candidates().size()) return;
+        const Candidate &c = plan->plan.candidates()[index];
+        out = {c.kernel, c.target, c.chosen ? 1 : 0, c.reason.c_str()};
+    });
+    return out;
+}
+
+size_t halpool_target_count(void) {
+    size_t count = 1;  // the reference kernel's
+    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) ++count;
+    return count;
+}
+
+halpool_target_info halpool_target_at(size_t index) {
+    halpool_target_info out = {nullptr, 0, nullptr};
+    guarded(nullptr, [&] {
+        // Made once: what the host has does not change while the program runs.
+        static const std::vector<std::string> reasons = [] {
+            std::vector<std::string> made;
+            for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
+                const std::string missing = missing_features(**table);
+                made.push_back(missing.empty() ? "the host has all it needs" : "this host lacks " + missing);
+            }
+            made.push_back("plain C++, runs everywhere");
+            return made;
+        }();
+        if (index >= reasons.size()) return;
+        const KernelTable *table = halpool_avg_pool2d_tables[index];
+        const bool available = !table || missing_features(*table).empty();
+        out = {table ? table->target : kReferenceTarget, available ? 1 : 0, reasons[index].c_str()};
+    });
+    return out;
+}
+
+size_t halpool_kernel_count(void) {
+    size_t count = 1;
+    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) count += (*table)->row_count;
+    return count;
+}
+
+halpool_kernel_info halpool_kernel_at(size_t index) {
+    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
+        if (index >= (*table)->row_count) {
+            index -= (*table)->row_count;
+            continue;
+        }
+        const KernelRow &row = (*table)->rows[index];
+        return {row.name,  (*table)->target, (*table)->op,
+                row.dtype, row.layout == KernelLayout::nhwc ? "nhwc" : "nchw", row.window_name};
+    }
+    if (index == 0) return {kReferenceName, kReferenceTarget, "avg_pool2d", "f32", "any", "any"};
+    return {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+}
+
+const char *halpool_host_features(void) {
+    const char *out = "";
+    guarded(nullptr, [&] { out = host_features().c_str(); });
+    return out;
+}
+
+}  // extern "C"

@@ -1,0 +1,57 @@
+// One kernel bound to one problem: everything of the call that does not depend on the data, prepared once.
+#ifndef HALPOOL_RUNTIME_KERNEL_CALL_HPP
+#define HALPOOL_RUNTIME_KERNEL_CALL_HPP
+
+#include "problem.hpp"
+
+#include <halpool/internal/kernel_convention.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace halpool {
+
+// A part of the output: rows of outer slices. An outer slice is a plane (NCHW) or an image (NHWC).
+struct Box {
+    std::int64_t outer_begin, outer_end, row_begin, row_end;
+};
+
+class KernelCall {
+public:
+    KernelCall(const Problem &problem, const KernelRow &row);
+    KernelCall(const KernelCall &) = delete;  // the buffers point into this object
+    KernelCall &operator=(const KernelCall &) = delete;
+
+    std::int64_t outer() const { return outer_; }
+    std::int64_t rows() const { return rows_; }
+    std::int64_t tile_rows() const { return tile_rows_; }
+
+    // 0, or what the kernel returned. Allocates nothing; any number of threads at once.
+    int run(const float *input, float *output, const Box &box) const;
+
+private:
+    int run_uniform_border(const float *input, float *output, const Box &box, Border border) const;
+    void fill_divisors(const Problem &problem, bool needs_reciprocal);
+    void find_clamped_rows(const Problem &problem);
+
+    KernelEntry entry_;
+    KernelLayout layout_;
+    std::int64_t tile_rows_;
+    std::int64_t outer_, rows_;
+    std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
+    std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left
+    Border border_;
+    // Border::masked only: rows of the first outer slice, and of the last, that must run as Border::clamped, because
+    // the taps beside them lie outside the tensor.
+    std::int64_t clamped_head_ = 0, clamped_tail_ = 0;
+    std::int32_t uniform_ = 0;
+    float positive_zero_ = 0.0f;
+    std::vector<float> divisor_x_, divisor_y_, reciprocal_;
+    std::array<KernelDimension, 1> divisor_x_dimensions_, divisor_y_dimensions_;
+    std::array<KernelDimension, 2> reciprocal_dimensions_;
+};
+
+}  // namespace halpool
+
+#endif

@@ -1,0 +1,140 @@
+#include "kernel_selector.hpp"
+
+#include "failure.hpp"
+
+#include <limits>
+
+namespace halpool {
+namespace {
+
+std::string by(std::int64_t a, std::int64_t b) { return std::to_string(a) + "x" + std::to_string(b); }
+
+// Empty when the kernel computes this problem, else what speaks against it.
+std::string problem_objection(const KernelRow &row, const Problem &p) {
+    const bool nhwc = row.layout == KernelLayout::nhwc;
+    const auto in_layout = [&](const TensorGeometry &g) { return nhwc ? g.is_channels_last() : g.is_planar(); };
+    const char *memory = nhwc ? "dense channels-last (NHWC)" : "dense planar (NCHW)";
+    if (!in_layout(p.input)) return text("needs ", memory, " memory, the input's is not");
+    if (!in_layout(p.output)) return text("needs ", memory, " memory, the output's is not");
+    if (row.window == WindowClass::fixed) {
+        if (row.kernel_h != p.y.kernel || row.kernel_w != p.x.kernel || row.stride_h != p.y.stride ||
+            row.stride_w != p.x.stride) {
+            return text("computes kernel ", by(row.kernel_h, row.kernel_w), " stride ",
+                        by(row.stride_h, row.stride_w), " only");
+        }
+        if (p.y.pad_begin >= p.y.kernel || p.x.pad_begin >= p.x.kernel) {
+            return "takes padding smaller than the kernel only";
+        }
+    }
+    if (row.window == WindowClass::global) {
+        const bool whole_plane = p.output.shape[2] == 1 && p.output.shape[3] == 1 && !leaves_input(p.y, 0) &&
+                                 !leaves_input(p.x, 0) && p.y.kernel == p.y.input && p.x.kernel == p.x.input;
+        if (!whole_plane) return "takes windows that are exactly the whole plane only";
+    }
+    // Halide addresses with 32 bits; the sums of coordinates and window below must fit as well.
+    constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max() / 2;
+    if (p.input.elements() > limit || p.output.elements() > limit) {
+        return text("takes tensors of at most ", limit, " elements");
+    }
+    for (const Axis &axis : {p.y, p.x}) {
+        for (std::int64_t reach : {axis.kernel, axis.stride, axis.pad_begin, axis.pad_begin + axis.kernel + axis.input}) {
+            if (reach > limit / 2) return text("takes window parameters of at most ", limit / 2);
+        }
+    }
+    return "";
+}
+
+std::string demand_objection(const char *kernel, const char *target, const Demand &demand) {
+    if (!demand.kernel.empty() && demand.kernel != kernel) return "kernel " + demand.kernel + " was demanded";
+    if (!demand.target.empty() && demand.target != target) return "target " + demand.target + " was demanded";
+    return "";
+}
+
+std::string host_objection(const KernelTable &table) {
+    const std::string missing = missing_features(table);
+    return missing.empty() ? "" : "this host lacks " + missing;
+}
+
+std::string objection(const KernelTable &table, const KernelRow &row, const Problem &problem, const Demand &demand) {
+    std::string reason = demand_objection(row.name, table.target, demand);
+    if (reason.empty()) reason = host_objection(table);
+    if (reason.empty()) reason = problem_objection(row, problem);
+    return reason;
+}
+
+// Why nothing met the demand: the objection to the demanded kernel, or to each of the demanded target's.
+[[noreturn]] void refuse(const Problem &problem, const Demand &demand) {
+    std::string why;
+    bool target_exists = demand.target == kReferenceTarget, kernel_exists = demand.kernel == kReferenceName;
+    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
+        target_exists |= demand.target == (*table)->target;
+        for (std::size_t i = 0; i < (*table)->row_count; ++i) kernel_exists |= demand.kernel == (*table)->rows[i].name;
+    }
+    if (!demand.kernel.empty() && !kernel_exists) {
+        throw Failure{HALPOOL_ERROR_UNSUPPORTED,
+                      "kernel " + demand.kernel + " was demanded, but no kernel of that name was built in"};
+    }
+    if (!demand.target.empty() && !target_exists) {
+        throw Failure{HALPOOL_ERROR_UNSUPPORTED,
+                      "target " + demand.target + " was demanded, but no target of that name was built in"};
+    }
+    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
+        for (std::size_t i = 0; i < (*table)->row_count; ++i) {
+            const KernelRow &row = (*table)->rows[i];
+            if (!demand_objection(row.name, (*table)->target, demand).empty()) continue;
+            std::string reason = host_objection(**table);
+            const bool host = !reason.empty();
+            if (!host) reason = problem_objection(row, problem);
+            why += (why.empty() ? "" : "; ") + std::string(host ? (*table)->target : row.name) + ": " + reason;
+            if (host) break;  // the same for every kernel of the target
+        }
+    }
+    if (why.empty()) why = "kernel " + demand.kernel + " is not one of target " + demand.target;
+    throw Failure{HALPOOL_ERROR_UNSUPPORTED,
+                  "the demanded " + (demand.kernel.empty() ? "target " + demand.target : "kernel " + demand.kernel) +
+                      " cannot run this problem here: " + why};
+}
+
+}  // namespace
+
+Choice select_kernel(const Problem &problem, const Demand &demand) {
+    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
+        if (!missing_features(**table).empty()) continue;
+        for (std::size_t i = 0; i < (*table)->row_count; ++i) {
+            const KernelRow &row = (*table)->rows[i];
+            if (demand_objection(row.name, (*table)->target, demand).empty() &&
+                problem_objection(row, problem).empty()) {
+                return {*table, &row};
+            }
+        }
+    }
+    if (demand_objection(kReferenceName, kReferenceTarget, demand).empty()) return {nullptr, nullptr};
+    refuse(problem, demand);
+}
+
+std::vector<Candidate> explain_selection(const Problem &problem, const Demand &demand, const Choice &choice) {
+    std::vector<Candidate> candidates;
+    const bool demanded = !demand.kernel.empty() || !demand.target.empty();
+    const std::string chosen_because =
+        demanded ? "chosen: the first that meets the demand and takes this problem"
+                 : "chosen: the first in the order of preference that can run here and takes this problem";
+    bool before = true;
+    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
+        for (std::size_t i = 0; i < (*table)->row_count; ++i) {
+            const KernelRow &row = (*table)->rows[i];
+            const bool chosen = choice.row == &row;
+            if (chosen) before = false;
+            std::string reason = chosen ? chosen_because : objection(**table, row, problem, demand);
+            if (reason.empty() && !before) reason = std::string("could run, but ") + choice.kernel() + " comes first";
+            candidates.push_back({row.name, (*table)->target, chosen, std::move(reason)});
+        }
+    }
+    const bool chosen = choice.row == nullptr;
+    std::string reason = chosen ? (demanded ? chosen_because : "chosen: no other kernel takes this problem")
+                                : demand_objection(kReferenceName, kReferenceTarget, demand);
+    if (reason.empty()) reason = std::string("could run, but ") + choice.kernel() + " comes first";
+    candidates.push_back({kReferenceName, kReferenceTarget, chosen, std::move(reason)});
+    return candidates;
+}
+
+}  // namespace halpool

@@ -1,0 +1,49 @@
+// A problem with its kernel chosen and its call prepared. Immutable; any number of threads may execute it at once.
+#ifndef HALPOOL_RUNTIME_PLAN_HPP
+#define HALPOOL_RUNTIME_PLAN_HPP
+
+#include "kernel_call.hpp"
+#include "kernel_selector.hpp"
+#include "problem.hpp"
+
+#include <halpool/halpool.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace halpool {
+
+class Plan {
+public:
+    // Throws Failure and std::bad_alloc.
+    Plan(const Problem &problem, Demand demand);
+
+    const Choice &choice() const { return choice_; }
+    const std::vector<Candidate> &candidates() const;  // made on first use
+    const std::string &description() const;            // made on first use
+
+    // Both throw Failure; see halpool_plan_execute and halpool_plan_execute_part.
+    void execute(const void *input, void *output, const halpool_execution &execution) const;
+    void execute_part(const void *input, void *output, std::int32_t part, std::int32_t parts) const;
+
+private:
+    void check_data(const void *input, void *output) const;
+    int run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const;
+    int run_box(const float *input, float *output, const Box &box) const;
+
+    Problem problem_;
+    Demand demand_;
+    Choice choice_;
+    std::unique_ptr<const KernelCall> call_;  // null: the reference kernel
+    std::int64_t outer_, rows_, tile_rows_;   // how the output is cut into shares
+    mutable std::once_flag explained_;
+    mutable std::vector<Candidate> candidates_;
+    mutable std::string description_;
+};
+
+}  // namespace halpool
+
+#endif

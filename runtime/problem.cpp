@@ -1,0 +1,277 @@
+#include "problem.hpp"
+
+#include "failure.hpp"
+
+#include <limits>
+#include <utility>
+
+namespace halpool {
+namespace {
+
+constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
+
+struct DTypeFacts {
+    const char *name;
+    const char *torch_name;  // as PyTorch's messages say it
+    int bytes;
+    bool in_operator;  // torch.nn.functional.avg_pool2d takes it on the CPU
+    bool built_in;     // this library has kernels for it
+};
+
+constexpr DTypeFacts kDTypes[] = {
+    {"float32", "Float", 4, true, true},       {"float64", "Double", 8, true, false},
+    {"float16", "Half", 2, true, false},       {"bfloat16", "BFloat16", 2, true, false},
+    {"int8", "Char", 1, false, false},         {"uint8", "Byte", 1, false, false},
+    {"int16", "Short", 2, false, false},       {"int32", "Int", 4, false, false},
+    {"int64", "Long", 8, true, false},         {"bool", "Bool", 1, false, false},
+    {"complex64", "ComplexFloat", 8, false, false}, {"complex128", "ComplexDouble", 16, false, false},
+};
+
+const DTypeFacts &facts(halpool_dtype dtype) {
+    const auto index = static_cast<std::size_t>(dtype);
+    require(index < std::size(kDTypes), HALPOOL_ERROR_INVALID_ARGUMENT, "dtype ", static_cast<int>(dtype),
+            " is not one of halpool_dtype");
+    return kDTypes[index];
+}
+
+std::string list(const std::int64_t *values, std::size_t count) {
+    std::string out = "[";
+    for (std::size_t i = 0; i < count; ++i) out += (i ? ", " : "") + std::to_string(values[i]);
+    return out + "]";
+}
+
+std::int64_t checked(bool overflow, std::int64_t value, const char *what, const std::string &shape) {
+    require(!overflow, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what, " of shape ", shape,
+            " has a size in bytes that does not fit 64 bits");
+    return value;
+}
+
+// What holds for a tensor of any rank: pointers, extents, and that every byte offset in it fits 64 bits.
+void check_tensor(const halpool_tensor_desc &tensor, const char *what) {
+    const DTypeFacts &dtype = facts(tensor.dtype);
+    require(tensor.rank >= 0 && tensor.rank <= 64, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what, " has rank ",
+            tensor.rank, "; it must lie in [0, 64]");
+    require(tensor.rank == 0 || tensor.shape != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what,
+            "'s shape is a null pointer");
+    const auto rank = static_cast<std::size_t>(tensor.rank);
+    const std::string shape = list(tensor.shape, rank);
+    bool empty = false;
+    for (std::size_t i = 0; i < rank; ++i) {
+        require(tensor.shape[i] >= 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what, "'s shape ", shape,
+                " has a negative extent");
+        empty |= tensor.shape[i] == 0;
+    }
+    // Extents of zero count as one here: PyTorch's strides of an empty tensor do the same, and no sum below may overflow.
+    std::int64_t bytes = dtype.bytes;
+    for (std::size_t i = 0; i < rank; ++i) {
+        bool overflow = __builtin_mul_overflow(bytes, std::max<std::int64_t>(tensor.shape[i], 1), &bytes);
+        checked(overflow, 0, what, shape);
+    }
+    if (tensor.strides == nullptr || empty) return;
+    std::int64_t below = 0, above = 0;
+    for (std::size_t i = 0; i < rank; ++i) {
+        std::int64_t reach = 0;
+        bool overflow = tensor.strides[i] < -kInt64Max ||
+                        __builtin_mul_overflow(tensor.shape[i] - 1, tensor.strides[i], &reach) ||
+                        __builtin_mul_overflow(reach, std::int64_t{dtype.bytes}, &reach) ||
+                        __builtin_add_overflow(reach < 0 ? below : above, reach, reach < 0 ? &below : &above);
+        checked(overflow, 0, what, shape);
+    }
+    std::int64_t span = 0;
+    checked(__builtin_sub_overflow(above, below, &span) || span > kInt64Max - dtype.bytes, 0, what, shape);
+}
+
+// One integer or [height, width], within 32 bits as PyTorch demands.
+std::pair<std::int64_t, std::int64_t> pair(const halpool_int_list &values) {
+    const std::int64_t height = values.data[0], width = values.data[values.size == 1 ? 0 : 1];
+    for (std::int64_t v : {height, width}) {
+        require(v >= std::numeric_limits<std::int32_t>::min() && v <= std::numeric_limits<std::int32_t>::max(),
+                HALPOOL_ERROR_INVALID_ARGUMENT, "integer out of range");
+    }
+    return {height, width};
+}
+
+bool one_or_two(const halpool_int_list &values) { return values.size == 1 || values.size == 2; }
+
+void check_list(const halpool_int_list &values, const char *name) {
+    require(values.size == 0 || values.data != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, name,
+            " has a size but its data is a null pointer");
+}
+
+// PyTorch's pooling_output_shape, which checks as it computes: the height first, then the width.
+std::int64_t torch_output_extent(const Axis &axis, bool ceil_mode, bool any_padding) {
+    require(axis.stride != 0, HALPOOL_ERROR_INVALID_ARGUMENT, "stride should not be zero");
+    for (std::int64_t pad : {axis.pad_begin, axis.pad_end}) {
+        require(pad >= 0, HALPOOL_ERROR_INVALID_ARGUMENT, "pad must be non-negative, but got pad: ", pad);
+        require(any_padding || pad <= axis.kernel / 2, HALPOOL_ERROR_INVALID_ARGUMENT,
+                "pad should be at most half of effective kernel size, but got pad=", pad,
+                ", kernel_size=", axis.kernel, " and dilation=1");
+    }
+    return output_extent(axis, ceil_mode);
+}
+
+struct Geometry {
+    Axis y, x;
+    std::int64_t out_h, out_w;
+};
+
+Geometry check_operator(const halpool_avg_pool2d_options &options, const halpool_tensor_desc &input) {
+    check_tensor(input, "input");
+    check_list(options.kernel_size, "kernel_size");
+    check_list(options.stride, "stride");
+    check_list(options.padding, "padding");
+    check_list(options.padding_end, "padding_end");
+
+    require(one_or_two(options.kernel_size), HALPOOL_ERROR_INVALID_ARGUMENT,
+            "avg_pool2d: kernel_size must either be a single int, or a tuple of two ints");
+    const auto [kernel_h, kernel_w] = pair(options.kernel_size);
+    require(options.stride.size == 0 || one_or_two(options.stride), HALPOOL_ERROR_INVALID_ARGUMENT,
+            "avg_pool2d: stride must either be omitted, a single int, or a tuple of two ints");
+    const auto [stride_h, stride_w] = options.stride.size ? pair(options.stride) : std::pair{kernel_h, kernel_w};
+    for (const halpool_int_list &padding : {options.padding, options.padding_end}) {
+        require(padding.size == 0 || one_or_two(padding), HALPOOL_ERROR_INVALID_ARGUMENT,
+                "avg_pool2d: padding must either be a single int, or a tuple of two ints");
+    }
+    const auto none = std::pair<std::int64_t, std::int64_t>{0, 0};
+    const auto [pad_top, pad_left] = options.padding.size ? pair(options.padding) : none;
+    const auto [pad_bottom, pad_right] =
+        options.padding_end.size ? pair(options.padding_end) : std::pair{pad_top, pad_left};
+
+    require(!options.has_divisor_override || options.divisor_override != 0, HALPOOL_ERROR_INVALID_ARGUMENT,
+            "divisor must be not zero");
+
+    require(input.rank != 0, HALPOOL_ERROR_OUT_OF_RANGE, "Dimension specified as -3 but tensor has no dimensions");
+    require(input.rank >= 3, HALPOOL_ERROR_OUT_OF_RANGE, "Dimension out of range (expected to be in range of [",
+            -input.rank, ", ", input.rank - 1, "], but got -3)");
+
+    const std::int64_t *planes = input.shape + input.rank - 3;
+    Geometry g{};
+    g.y = {planes[1], kernel_h, stride_h, pad_top, pad_bottom};
+    g.x = {planes[2], kernel_w, stride_w, pad_left, pad_right};
+    const bool ceil_mode = options.ceil_mode != 0, any_padding = options.allow_any_padding != 0;
+    g.out_h = torch_output_extent(g.y, ceil_mode, any_padding);
+    g.out_w = torch_output_extent(g.x, ceil_mode, any_padding);
+
+    require(kernel_w > 0 && kernel_h > 0, HALPOOL_ERROR_INVALID_ARGUMENT,
+            "kernel size should be greater than zero, but got kH: ", kernel_h, " kW: ", kernel_w);
+    require(stride_w > 0 && stride_h > 0, HALPOOL_ERROR_INVALID_ARGUMENT,
+            "stride should be greater than zero, but got dH: ", stride_h, " dW: ", stride_w);
+    require((input.rank == 3 || input.rank == 4) && planes[0] != 0 && planes[1] != 0 && planes[2] != 0,
+            HALPOOL_ERROR_INVALID_ARGUMENT,
+            "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:",
+            list(input.shape, static_cast<std::size_t>(input.rank)));
+    require(g.out_h >= 1 && g.out_w >= 1, HALPOOL_ERROR_INVALID_ARGUMENT, "Given input size: (", planes[0], "x",
+            planes[1], "x", planes[2], "). Calculated output size: (", planes[0], "x", g.out_h, "x", g.out_w,
+            "). Output size is too small");
+    const DTypeFacts &dtype = facts(input.dtype);
+    require(dtype.in_operator, HALPOOL_ERROR_NOT_IMPLEMENTED, "\"avg_pool2d\" not implemented for '",
+            dtype.torch_name, "'");
+    return g;
+}
+
+TensorGeometry geometry(const halpool_tensor_desc &tensor) {
+    TensorGeometry g{{1, 0, 0, 0}, {0, 0, 0, 0}};
+    const std::size_t offset = 4 - static_cast<std::size_t>(tensor.rank);
+    for (std::size_t i = offset; i < 4; ++i) g.shape[i] = tensor.shape[i - offset];
+    std::int64_t dense = 1;
+    for (std::size_t i = 4; i-- > 0;) {
+        g.strides[i] = tensor.strides && i >= offset ? tensor.strides[i - offset] : dense;
+        dense *= std::max<std::int64_t>(g.shape[i], 1);
+    }
+    return g;
+}
+
+// Whether no two indices reach one element: true when the axes, ordered by stride, each step over all that is inside.
+bool is_injective(const TensorGeometry &g) {
+    std::array<int, 4> axes{0, 1, 2, 3};
+    const auto reach = [&](int axis) { return g.strides[axis] < 0 ? -g.strides[axis] : g.strides[axis]; };
+    std::sort(axes.begin(), axes.end(), [&](int a, int b) { return reach(a) < reach(b); });
+    std::int64_t inside = 0;
+    for (int axis : axes) {
+        if (g.shape[axis] <= 1) continue;
+        if (reach(axis) <= inside) return false;
+        inside += (g.shape[axis] - 1) * reach(axis);
+    }
+    return true;
+}
+
+}  // namespace
+
+const char *dtype_name(halpool_dtype dtype) { return facts(dtype).name; }
+
+std::int64_t TensorGeometry::lowest() const {
+    std::int64_t offset = 0;
+    for (std::size_t i = 0; i < 4; ++i) offset += std::min<std::int64_t>((shape[i] - 1) * strides[i], 0);
+    return offset;
+}
+
+std::int64_t TensorGeometry::highest() const {
+    std::int64_t offset = 0;
+    for (std::size_t i = 0; i < 4; ++i) offset += std::max<std::int64_t>((shape[i] - 1) * strides[i], 0);
+    return offset;
+}
+
+bool TensorGeometry::is_dense(const std::array<int, 4> &axes_from_outermost) const {
+    std::int64_t expected = 1;
+    for (std::size_t i = 4; i-- > 0;) {
+        const auto axis = static_cast<std::size_t>(axes_from_outermost[i]);
+        if (shape[axis] != 1 && strides[axis] != expected) return false;
+        expected *= shape[axis];
+    }
+    return true;
+}
+
+std::string Problem::describe() const {
+    const auto by = [](std::int64_t a, std::int64_t b) { return std::to_string(a) + "x" + std::to_string(b); };
+    const auto memory = [](const TensorGeometry &g) {
+        return g.is_planar() ? "nchw" : g.is_channels_last() ? "nhwc" : "strided";
+    };
+    std::string out = text("avg_pool2d float32 ", list(input.shape.data(), 4), " ", memory(input), " -> ",
+                           list(output.shape.data(), 4), " ", memory(output), ", kernel ", by(y.kernel, x.kernel),
+                           ", stride ", by(y.stride, x.stride), ", padding ", by(y.pad_begin, x.pad_begin));
+    if (y.pad_end != y.pad_begin || x.pad_end != x.pad_begin) out += " to " + by(y.pad_end, x.pad_end);
+    if (rule == DivisorRule::fixed) return out + ", divisor " + std::to_string(fixed_divisor);
+    return out + (rule == DivisorRule::count_include_pad ? ", padding counts" : ", padding does not count");
+}
+
+std::array<std::int64_t, 4> avg_pool2d_shape(const halpool_avg_pool2d_options &options,
+                                             const halpool_tensor_desc &input) {
+    const Geometry g = check_operator(options, input);
+    std::array<std::int64_t, 4> shape{};
+    const auto rank = static_cast<std::size_t>(input.rank);
+    for (std::size_t i = 0; i + 2 < rank; ++i) shape[i] = input.shape[i];
+    shape[rank - 2] = g.out_h;
+    shape[rank - 1] = g.out_w;
+    return shape;
+}
+
+Problem avg_pool2d_problem(const halpool_avg_pool2d_options &options, const halpool_tensor_desc &input,
+                           const halpool_tensor_desc &output) {
+    const Geometry g = check_operator(options, input);
+    const std::array<std::int64_t, 4> shape = avg_pool2d_shape(options, input);
+    const auto rank = static_cast<std::size_t>(input.rank);
+    check_tensor(output, "output");
+    require(output.rank == input.rank && std::equal(shape.begin(), shape.begin() + input.rank, output.shape),
+            HALPOOL_ERROR_INVALID_ARGUMENT, "the output has shape ",
+            list(output.shape, static_cast<std::size_t>(output.rank)), "; this problem's output is ",
+            list(shape.data(), rank));
+    require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the output is ", dtype_name(output.dtype),
+            " and the input ", dtype_name(input.dtype), "; they must be the same");
+    require(facts(input.dtype).built_in, HALPOOL_ERROR_UNSUPPORTED, "dtype ", dtype_name(input.dtype),
+            " was not built into this library; built in: float32");
+
+    Problem problem{};
+    problem.input = geometry(input);
+    problem.output = geometry(output);
+    problem.y = g.y;
+    problem.x = g.x;
+    problem.rule = options.has_divisor_override ? DivisorRule::fixed
+                   : options.count_include_pad  ? DivisorRule::count_include_pad
+                                                : DivisorRule::valid_taps;
+    problem.fixed_divisor = options.has_divisor_override ? options.divisor_override : 1;
+    require(problem.output.elements() == 0 || is_injective(problem.output), HALPOOL_ERROR_INVALID_ARGUMENT,
+            "the output's strides reach one element by several indices");
+    return problem;
+}
+
+}  // namespace halpool

@@ -1,0 +1,52 @@
+// A pooling problem: what is to be computed on tensors of what shape, checked; no data and no kernel yet.
+#ifndef HALPOOL_RUNTIME_PROBLEM_HPP
+#define HALPOOL_RUNTIME_PROBLEM_HPP
+
+#include "window.hpp"
+
+#include <halpool/halpool.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace halpool {
+
+// The elements of a tensor that [n, c, h, w] reaches, rank 3 seen as a batch of one. Strides in elements.
+struct TensorGeometry {
+    std::array<std::int64_t, 4> shape;
+    std::array<std::int64_t, 4> strides;
+
+    std::int64_t elements() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
+    // Offsets, in elements from [0, 0, 0, 0], of the lowest and the highest element.
+    std::int64_t lowest() const;
+    std::int64_t highest() const;
+    bool is_dense(const std::array<int, 4> &axes_from_outermost) const;
+    bool is_planar() const { return is_dense({0, 1, 2, 3}); }         // NCHW memory
+    bool is_channels_last() const { return is_dense({0, 2, 3, 1}); }  // NHWC memory
+};
+
+struct Problem {
+    TensorGeometry input, output;
+    Axis y, x;
+    DivisorRule rule;
+    std::int64_t fixed_divisor;  // rule == fixed
+
+    std::string describe() const;  // "[1, 64, 56, 56] -> [1, 64, 28, 28], kernel 2x2, stride 2x2, ..."
+};
+
+const char *dtype_name(halpool_dtype dtype);  // "float32"
+
+// Checks in PyTorch's order with PyTorch's words, and gives the output's shape (input.rank extents).
+// Throws Failure.
+std::array<std::int64_t, 4> avg_pool2d_shape(const halpool_avg_pool2d_options &options,
+                                             const halpool_tensor_desc &input);
+
+// The same, and checks the output against it. Throws Failure.
+Problem avg_pool2d_problem(const halpool_avg_pool2d_options &options, const halpool_tensor_desc &input,
+                           const halpool_tensor_desc &output);
+
+}  // namespace halpool
+
+#endif
