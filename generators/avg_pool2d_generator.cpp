@@ -19,13 +19,15 @@ static_assert(sizeof(KernelBuffer) == sizeof(halide_buffer_t) && sizeof(KernelDi
                   offsetof(KernelDimension, stride) == offsetof(halide_dimension_t, stride),
               "kernel_convention.h must describe Halide's buffers");
 
-enum class Window { generic, fixed, global };
+enum class Window { generic, small, fixed, global };
 
 class AvgPool2d : public Generator<AvgPool2d> {
 public:
     GeneratorParam<Layout> layout{"layout", Layout::nchw, {{"nchw", Layout::nchw}, {"nhwc", Layout::nhwc}}};
     GeneratorParam<Window> window{
-        "window", Window::generic, {{"generic", Window::generic}, {"fixed", Window::fixed}, {"global", Window::global}}};
+        "window",
+        Window::generic,
+        {{"generic", Window::generic}, {"small", Window::small}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> vector{"vector", 8}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
@@ -53,12 +55,15 @@ public:
 
         if (fixed) {
             stages = fixed_window_sum(problem, v);
+        } else if (window == Window::small) {
+            stages = runtime_window_sum(problem, v, problem.x.kernel, 1, Float(32));  // at most 16 rows of 16 taps
         } else if (window == Window::generic) {
-            stages = runtime_window_sum(problem, v, 4, 4);
+            stages = runtime_window_sum(problem, v, 8, 2, Float(64));
         } else if (nhwc) {
-            stages = runtime_window_sum(problem, v, 16, 1);
+            stages = runtime_window_sum(problem, v, 16, 1, Float(64));
         } else {
-            stages = row_sum(problem, v, vector, 16);
+            row_stages = row_sum(problem, v, vector);
+            stages.sum = row_stages.sum;
         }
 
         Expr sum = stages.sum(v.arguments(layout));
@@ -80,8 +85,12 @@ public:
         for (int i = 0; i < 4; ++i) input.dim(i).set_min(0);
         input.dim(0).set_stride(1);
         output.dim(0).set_stride(1);
-        output.dim(0).set_min(0);
-        if (nhwc) output.dim(1).set_min(0);
+        if (nhwc) {  // channels and columns are always computed whole
+            output.dim(0).set_min(0);
+            output.dim(1).set_min(0);
+        } else if (window == Window::fixed || window == Window::global) {
+            output.dim(0).set_min(0);
+        }
         for (auto *buffer : {&divisor_x, &divisor_y}) buffer->dim(0).set_min(0);
         for (int i = 0; i < 2; ++i) reciprocal.dim(i).set_min(0);
 
@@ -92,8 +101,10 @@ public:
             (nhwc ? schedule_channels_last_fixed : schedule_planar_fixed)(output, stages, v, when, s);
         } else if (nhwc) {
             schedule_channels_last_runtime(output, stages, v, when, s);
+        } else if (window == Window::global) {
+            schedule_planar_global(output, row_stages, v);
         } else {
-            (window == Window::generic ? schedule_planar_generic : schedule_planar_global)(output, stages, v, when, s);
+            schedule_planar_runtime(output, stages, v, when, s);
         }
     }
 
@@ -109,6 +120,7 @@ private:
 
     OutputVariables v;
     PoolStages stages;
+    RowStages row_stages;
 };
 
 }  // namespace

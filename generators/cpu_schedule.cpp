@@ -23,7 +23,8 @@ void schedule_planar_fixed(Func output, PoolStages &stages, const OutputVariable
             .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)
             .reorder(xi, yi, xo, yo, v.c, v.n)
             .vectorize(xi)
-            .unroll(yi);
+            .unroll(yi)
+            .never_partition(xo);
     };
     Expr none = is_border(when, Border::none), masked = is_border(when, Border::masked);
     Expr wide = when.width >= schedule.vector, tall = when.rows >= schedule.tile_rows;
@@ -33,11 +34,13 @@ void schedule_planar_fixed(Func output, PoolStages &stages, const OutputVariable
     tile(output.specialize(masked && wide && tall), schedule.vector, schedule.tile_rows);
     tile(output.specialize(masked && wide), schedule.vector, 1);
     if (schedule.vector > kNarrow) {
-        tile(output.specialize(masked && when.width >= kNarrow), kNarrow, 1);
-        tile(output.specialize(none && when.width >= kNarrow), kNarrow, 1);
+        Expr narrow = when.width >= kNarrow;
+        tile(output.specialize(none && narrow && tall), kNarrow, schedule.tile_rows);
+        tile(output.specialize(masked && narrow && tall), kNarrow, schedule.tile_rows);
+        tile(output.specialize(masked && narrow), kNarrow, 1);
+        tile(output.specialize(none && narrow), kNarrow, 1);
     }
     tile(output, 1, 1);
-    output.never_partition(xo);
 
     Var row = stages.partial.args()[1];
     stages.partial.compute_at(output, xo).vectorize(v.x).unroll(row).store_in(MemoryType::Register);
@@ -71,19 +74,29 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
     stages.partial.compute_at(output, co).store_in(MemoryType::Register).reorder(v.c, column).vectorize(v.c).unroll(column);
 }
 
-void schedule_planar_generic(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+// The taps of several vectors are summed side by side, so that one sum's latency hides behind the others'.
+void schedule_planar_runtime(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
                              const CpuSchedule &schedule) {
     Var xo("xo"), xi("xi");
     const auto tile = [&](Stage stage, int columns) {
-        stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards).vectorize(xi);
+        stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards).vectorize(xi).never_partition(xo);
     };
-    Expr none = is_border(when, Border::none), masked = is_border(when, Border::masked);
-    Expr wide = when.width >= schedule.vector;
-    for (Expr border : {none, masked}) {
-        for (int stride : {1, 2}) tile(output.specialize(border && when.stride_w == stride && wide), schedule.vector);
+    const int strip = schedule.vector * schedule.tile_columns;
+    for (Border border_value : {Border::none, Border::rows, Border::masked}) {
+        Expr border = is_border(when, border_value);
+        for (int stride : {1, 2}) {
+            Expr fits = border && when.stride_w == stride;
+            if (strip > schedule.vector) tile(output.specialize(fits && when.width >= strip), strip);
+            tile(output.specialize(fits && when.width >= schedule.vector), schedule.vector);
+        }
+        tile(output.specialize(border && when.width >= kNarrow), kNarrow);
     }
     tile(output, 1);
-    stages.total.compute_at(output, xo).vectorize(v.x).update().reorder(v.x, stages.blocks.x, stages.blocks.y).vectorize(v.x);
+    stages.total.compute_at(output, xo)
+        .vectorize(v.x)
+        .update()
+        .reorder(v.x, stages.blocks.x, stages.blocks.y)
+        .vectorize(v.x);
     stages.partial.compute_at(stages.total, stages.blocks.x)
         .vectorize(v.x)
         .update()
@@ -93,7 +106,7 @@ void schedule_planar_generic(Func output, PoolStages &stages, const OutputVariab
 
 void schedule_channels_last_runtime(Func output, PoolStages &stages, const OutputVariables &v,
                                     const CallConditions &when, const CpuSchedule &schedule) {
-    Var co("co"), ci("ci"), cv("cv");
+    Var co("co"), ci("ci");
     const int strip = schedule.vector * schedule.channel_vectors;
     const auto tile = [&](Stage stage, int lanes) {
         stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci).reorder(ci, co, v.x, v.y, v.n);
@@ -104,7 +117,11 @@ void schedule_channels_last_runtime(Func output, PoolStages &stages, const Outpu
     if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector);
     if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow);
     tile(output, 1);
-    stages.total.compute_at(output, co).vectorize(v.c).update().reorder(v.c, stages.blocks.x, stages.blocks.y).vectorize(v.c);
+    stages.total.compute_at(output, co)
+        .vectorize(v.c)
+        .update()
+        .reorder(v.c, stages.blocks.x, stages.blocks.y)
+        .vectorize(v.c);
     stages.partial.compute_at(stages.total, stages.blocks.x)
         .vectorize(v.c)
         .update()
@@ -112,13 +129,12 @@ void schedule_channels_last_runtime(Func output, PoolStages &stages, const Outpu
         .vectorize(v.c);
 }
 
-void schedule_planar_global(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
-                            const CpuSchedule &schedule) {
-    (void)when;
+void schedule_planar_global(Func output, RowStages &stages, const OutputVariables &v) {
     Var lane = stages.partial.args()[0];
-    (void)schedule;
-    stages.total.compute_at(output, v.c).vectorize(lane).update().vectorize(lane);
-    stages.partial.compute_at(stages.total, stages.blocks.x).vectorize(lane).update().reorder(lane, stages.taps.x).vectorize(lane);
+    stages.total.compute_at(output, v.c);
+    stages.across.compute_at(stages.total, stages.groups).update().atomic().vectorize(stages.lanes);
+    stages.group.compute_at(stages.total, stages.groups).vectorize(lane).update().reorder(lane, stages.blocks).vectorize(lane);
+    stages.partial.compute_at(stages.group, stages.blocks).vectorize(lane).update().reorder(lane, stages.taps).vectorize(lane);
 }
 
 }  // namespace halpool

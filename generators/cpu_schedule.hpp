@@ -10,7 +10,8 @@ namespace halpool {
 struct CpuSchedule {
     int vector;           // float lanes
     int tile_rows;        // planar, fixed windows: output rows whose row sums are kept in registers together
-    int tile_columns;     // channels-last, fixed windows: output columns likewise
+    int tile_columns;     // channels-last, fixed windows: output columns likewise; planar, windows known at run time:
+                          // vectors of columns summed side by side
     int channel_vectors;  // channels-last: vectors of channels in one tile
 };
 
@@ -25,13 +26,12 @@ void schedule_planar_fixed(Halide::Func output, PoolStages &stages, const Output
                            const CallConditions &when, const CpuSchedule &schedule);
 void schedule_channels_last_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule);
-void schedule_planar_generic(Halide::Func output, PoolStages &stages, const OutputVariables &v,
+// Windows known at run time.
+void schedule_planar_runtime(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                              const CallConditions &when, const CpuSchedule &schedule);
-// Generic and global windows.
 void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                     const CallConditions &when, const CpuSchedule &schedule);
-void schedule_planar_global(Halide::Func output, PoolStages &stages, const OutputVariables &v,
-                            const CallConditions &when, const CpuSchedule &schedule);
+void schedule_planar_global(Halide::Func output, RowStages &stages, const OutputVariables &v);
 
 }  // namespace halpool
 

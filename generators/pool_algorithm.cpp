@@ -21,22 +21,24 @@ Expr load(const PoolProblem &p, const Coordinates &at) {
     return p.layout == Layout::nchw ? p.input(at.x, at.y, at.c, at.n) : p.input(at.c, at.x, at.y, at.n);
 }
 
+// Whether windows of this call may leave the input along an axis; a schedule that specializes on `border` knows it.
+Expr leaves_rows(const PoolProblem &p) { return !is_border(p, Border::none); }
+Expr leaves_columns(const PoolProblem &p) { return is_border(p, Border::masked) || is_border(p, Border::clamped); }
+
 // A value outside the input counts as zero by selection, never by multiplication: the memory read for it may hold NaN.
-Expr or_zero(const PoolProblem &p, const WindowAxis &axis, Expr i, Expr value) {
-    return select(is_border(p, Border::none) || inside(axis, i), value, 0.0f);
+Expr or_zero(Expr may_leave, const WindowAxis &axis, Expr i, Expr value) {
+    return select(!may_leave || likely(inside(axis, i)), value, 0.0f);
 }
 
 // Where to read for coordinate i along the axis that vectors run along. Only Border::clamped pays for lanes that stay
 // inside one by one; the others read beside the row and mask (see kernel_convention.h).
 Expr lane_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
-    return select(is_border(p, Border::clamped), clamp(i, 0, axis.input - 1),
-                  unsafe_promise_clamped(i, 0, axis.input - 1));
+    return select(is_border(p, Border::clamped), clamp(i, 0, axis.input - 1), i);
 }
 
 // Along the other axes one index serves a whole vector, so clamping costs nothing.
 Expr scalar_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
-    return select(is_border(p, Border::none), unsafe_promise_clamped(i, 0, axis.input - 1),
-                  clamp(likely(i), 0, axis.input - 1));
+    return select(leaves_rows(p), clamp(likely(i), 0, axis.input - 1), i);
 }
 
 Expr sum_of(int count, const std::function<Expr(int)> &term) {
@@ -73,9 +75,9 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
         Var row("row");
         Expr taps = sum_of(kernel_w, [&](int i) {
             Expr ix = window_start(p.x, v.x) + i;
-            return or_zero(p, p.x, ix, load(p, {lane_index(p, p.x, ix), scalar_index(p, p.y, row), v.c, v.n}));
+            return or_zero(leaves_columns(p), p.x, ix, load(p, {lane_index(p, p.x, ix), scalar_index(p, p.y, row), v.c, v.n}));
         });
-        stages.partial(v.x, row, v.c, v.n) = or_zero(p, p.y, row, taps);
+        stages.partial(v.x, row, v.c, v.n) = or_zero(leaves_rows(p), p.y, row, taps);
         stages.sum(v.x, v.y, v.c, v.n) = sum_of(
             kernel_h, [&](int j) { return stages.partial(v.x, window_start(p.y, v.y) + j, v.c, v.n); });
     } else {
@@ -83,16 +85,17 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
         Var column("column");
         Expr taps = sum_of(kernel_h, [&](int j) {
             Expr iy = window_start(p.y, v.y) + j;
-            return or_zero(p, p.y, iy, load(p, {scalar_index(p, p.x, column), scalar_index(p, p.y, iy), v.c, v.n}));
+            return or_zero(leaves_rows(p), p.y, iy, load(p, {scalar_index(p, p.x, column), scalar_index(p, p.y, iy), v.c, v.n}));
         });
-        stages.partial(v.c, column, v.y, v.n) = or_zero(p, p.x, column, taps);
+        stages.partial(v.c, column, v.y, v.n) = or_zero(leaves_columns(p), p.x, column, taps);
         stages.sum(v.c, v.x, v.y, v.n) = sum_of(
             kernel_w, [&](int i) { return stages.partial(v.c, window_start(p.x, v.x) + i, v.y, v.n); });
     }
     return stages;
 }
 
-PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, int block_w, int block_h) {
+PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Expr block_w, Expr block_h,
+                              Type accumulator) {
     PoolStages stages;
     stages.partial = Func("partial");
     stages.total = Func("total");
@@ -108,14 +111,13 @@ PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, in
     Expr i = block_x * block_w + stages.taps.x, j = block_y * block_h + stages.taps.y;
     Expr ix = window_start(p.x, v.x) + i, iy = window_start(p.y, v.y) + j;
     stages.taps.where(i < p.x.kernel && j < p.y.kernel);
-    stages.taps.where(is_border(p, Border::none) || inside(p.y, iy));
-    Expr row = unsafe_promise_clamped(iy, 0, p.y.input - 1);
+    stages.taps.where(!leaves_rows(p) || inside(p.y, iy));
     Expr tap;
     if (p.layout == Layout::nchw) {
-        tap = or_zero(p, p.x, ix, load(p, {lane_index(p, p.x, ix), row, v.c, v.n}));
+        tap = or_zero(leaves_columns(p), p.x, ix, load(p, {lane_index(p, p.x, ix), iy, v.c, v.n}));
     } else {
-        stages.taps.where(is_border(p, Border::none) || inside(p.x, ix));
-        tap = load(p, {unsafe_promise_clamped(ix, 0, p.x.input - 1), row, v.c, v.n});
+        stages.taps.where(!leaves_columns(p) || inside(p.x, ix));
+        tap = load(p, {ix, iy, v.c, v.n});
     }
     stages.partial(block_order) = 0.0f;
     stages.partial(block_at) += tap;
@@ -123,36 +125,43 @@ PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, in
     stages.blocks = RDom(0, (p.x.kernel + block_w - 1) / block_w, 0, (p.y.kernel + block_h - 1) / block_h, "blocks");
     std::vector<Expr> this_block = at;
     this_block.insert(this_block.end(), {stages.blocks.x, stages.blocks.y});
-    stages.total(order) = f64(0.0f);
-    stages.total(at) += f64(stages.partial(this_block));
+    stages.total(order) = cast(accumulator, 0);
+    stages.total(at) += cast(accumulator, stages.partial(this_block));
     stages.sum(order) = f32(stages.total(at));
     return stages;
 }
 
-PoolStages row_sum(const PoolProblem &p, const OutputVariables &v, int lanes, int block) {
-    PoolStages stages;
-    stages.partial = Func("partial");
-    stages.total = Func("total");
-    stages.sum = Func("sum");
-    Var lane("lane"), b("b");
+RowStages row_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
+    constexpr int kBlock = 16;
+    RowStages stages;
+    Var lane("lane"), block("block"), group("group");
+    const auto row = [&](Expr x) { return p.input(x, 0, v.c, v.n); };
+
     Expr vectors = p.x.input / lanes;
-    stages.taps = RDom(0, block, "taps");
-    Expr vector = b * block + stages.taps.x;
+    stages.taps = RDom(0, kBlock, "taps");
+    Expr vector = block * kBlock + stages.taps;
     stages.taps.where(vector < vectors);
-    stages.partial(lane, b, v.c, v.n) = 0.0f;
-    stages.partial(lane, b, v.c, v.n) +=
-        p.input(unsafe_promise_clamped(vector * lanes + lane, 0, p.x.input - 1), 0, v.c, v.n);
+    stages.partial(lane, block, v.c, v.n) = 0.0f;
+    stages.partial(lane, block, v.c, v.n) += row(vector * lanes + lane);
 
     // The elements behind the last whole vector: the row's last `lanes` elements, those already summed masked out.
     Expr last = p.x.input - lanes + lane;
-    Expr index = select(p.x.input >= lanes, unsafe_promise_clamped(last, 0, p.x.input - 1),
-                        clamp(last, 0, p.x.input - 1));
-    Expr tail = select(last >= vectors * lanes, p.input(index, 0, v.c, v.n), 0.0f);
+    Expr tail = select(last >= vectors * lanes, row(select(p.x.input >= lanes, last, max(last, 0))), 0.0f);
+    Expr blocks = (vectors + kBlock - 1) / kBlock;
+    stages.blocks = RDom(0, kBlock, "blocks");
+    Expr in_group = group * kBlock + stages.blocks;
+    stages.blocks.where(in_group < blocks);
+    stages.group(lane, group, v.c, v.n) = select(group == 0, tail, 0.0f);
+    stages.group(lane, group, v.c, v.n) += stages.partial(lane, in_group, v.c, v.n);
 
-    stages.blocks = RDom(0, (vectors + block - 1) / block, "blocks");
-    stages.total(lane, v.c, v.n) = f64(tail);
-    stages.total(lane, v.c, v.n) += f64(stages.partial(lane, stages.blocks.x, v.c, v.n));
-    stages.sum(v.x, v.y, v.c, v.n) = f32(sum_of(lanes, [&](int i) { return stages.total(i, v.c, v.n); }));
+    stages.lanes = RDom(0, lanes, "lanes");
+    stages.across(group, v.c, v.n) = 0.0f;
+    stages.across(group, v.c, v.n) += stages.group(stages.lanes, group, v.c, v.n);
+
+    stages.groups = RDom(0, max((blocks + kBlock - 1) / kBlock, 1), "groups");
+    stages.total(v.c, v.n) = f64(0.0f);
+    stages.total(v.c, v.n) += f64(stages.across(stages.groups, v.c, v.n));
+    stages.sum(v.x, v.y, v.c, v.n) = f32(stages.total(v.c, v.n));
     return stages;
 }
 

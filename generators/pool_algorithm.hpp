@@ -36,8 +36,8 @@ struct OutputVariables {
     std::vector<Halide::Var> order(Layout layout) const;
 };
 
-// Funcs that a schedule may place. `partial` is what is summed first: for a fixed window the sum along one axis
-// (planar: a row's taps; channels-last: a column's), for a window known at run time a block of taps.
+// Funcs that a schedule places. `partial` is what is summed first: for a fixed window the sum along one axis (planar: a
+// row's taps; channels-last: a column's), for a window known at run time a block of taps.
 struct PoolStages {
     Halide::Func sum;  // of each window's taps, as float
     Halide::Func partial, total;
@@ -47,13 +47,19 @@ struct PoolStages {
 // Windows of a constant extent: two separable, unrolled sums.
 PoolStages fixed_window_sum(const PoolProblem &problem, const OutputVariables &v);
 
-// Windows of any extent: float sums of blocks of taps, added up in double. So no float chain is longer than a block
-// (16 taps at most), whatever the window, which is what the accuracy contract asks for.
-PoolStages runtime_window_sum(const PoolProblem &problem, const OutputVariables &v, int block_w, int block_h);
+// Windows of an extent known at run time: float sums of blocks of taps, added up in `accumulator`. No chain of float
+// additions may exceed 16, which is what the accuracy contract asks for: blocks of at most 16 taps, and either at most
+// 16 of them or a double accumulator.
+PoolStages runtime_window_sum(const PoolProblem &problem, const OutputVariables &v, Halide::Expr block_w,
+                              Halide::Expr block_h, Halide::Type accumulator);
 
-// The sum of a whole plane seen as one row of problem.x.input elements (planar): `lanes` sums side by side, each in
-// blocks of `block` elements as above.
-PoolStages row_sum(const PoolProblem &problem, const OutputVariables &v, int lanes, int block);
+// The sum of a whole plane seen as one row of problem.x.input elements (planar): sums of 16 vectors, groups of 16 such
+// sums, each group added across its lanes, and the groups in double.
+struct RowStages {
+    Halide::Func sum{"sum"}, partial{"partial"}, group{"group"}, across{"across"}, total{"total"};
+    Halide::RDom taps, blocks, lanes, groups;
+};
+RowStages row_sum(const PoolProblem &problem, const OutputVariables &v, int lanes);
 
 }  // namespace halpool
 

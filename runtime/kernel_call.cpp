@@ -41,6 +41,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     output_dimensions_ = nhwc ? dense({in[1], out[3], out[2], in[0]}) : dense({out[3], out[2], planes, 1});
     outer_ = nhwc ? in[0] : planes;
     rows_ = out[2];
+    columns_ = out[3];
     window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
                narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
 
@@ -48,14 +49,17 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
     };
     border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
-    if (border_ == Border::masked && !nhwc) find_clamped_rows(p);
+    if (border_ == Border::masked && !nhwc) {
+        find_clamped_rows(p);
+        if (row.window == WindowClass::small || row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
+    }
     fill_divisors(row.window == WindowClass::global ? problem : p, row.needs_reciprocal);
 }
 
 void KernelCall::find_clamped_rows(const Problem &p) {
     const std::int64_t width = p.x.input, height = p.y.input, out_h = p.output.shape[2], out_w = p.output.shape[3];
-    // How far the taps of a row reach beside it. A strided vector load ends up to stride - 1 behind its last tap.
-    const std::int64_t last = (out_w - 1) * p.x.stride - p.x.pad_begin + p.x.kernel - 1 + p.x.stride - 1;
+    // How far the taps of a row reach beside it.
+    const std::int64_t last = (out_w - 1) * p.x.stride - p.x.pad_begin + p.x.kernel - 1;
     const std::int64_t before = p.x.pad_begin, behind = std::max<std::int64_t>(last - (width - 1), 0);
     if (before > width * height || behind > width * height) {
         border_ = Border::clamped;
@@ -100,56 +104,94 @@ void KernelCall::fill_divisors(const Problem &p, bool needs_reciprocal) {
     reciprocal_dimensions_ = {{{0, narrow(out_w), 1, 0}, {0, static_cast<std::int32_t>(classes), narrow(out_w), 0}}};
 }
 
+// Where masks cost much (windows known at run time), the columns in the middle of the rows are computed without.
+void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
+    std::int64_t begin = 0, end = columns_;
+    while (begin < end && begin * p.x.stride - p.x.pad_begin < 0) ++begin;
+    while (end > begin && (end - 1) * p.x.stride - p.x.pad_begin + p.x.kernel > p.x.input) --end;
+    // Whole vectors at both ends: a narrow box costs as much as a vector's.
+    begin = (begin + lanes - 1) / lanes * lanes;
+    end = columns_ - (columns_ - end + lanes - 1) / lanes * lanes;
+    if (end - begin >= lanes) inner_columns_ = {begin, end};
+}
+
 int KernelCall::run(const float *input, float *output, const Box &box) const {
-    if (border_ != Border::masked) return run_uniform_border(input, output, box, border_);
+    const Columns all{0, columns_};
+    if (border_ != Border::masked || layout_ == KernelLayout::nhwc) return enter(input, output, box, all, border_);
 
     // Cut off the rows at the tensor's two ends that must not read beside themselves.
-    Box body = box;
+    const auto part = [](const Box &b, std::int64_t outer_begin, std::int64_t outer_end, std::int64_t row_begin,
+                         std::int64_t row_end) {
+        return Box{std::max(b.outer_begin, outer_begin), std::min(b.outer_end, outer_end),
+                   std::max(b.row_begin, row_begin), std::min(b.row_end, row_end)};
+    };
+    const std::int64_t head = std::min(clamped_head_, rows_), tail = std::max(rows_ - clamped_tail_, head);
+    const std::int64_t last = outer_ - 1;
     int status = 0;
-    const auto clamped = [&](Box part) {
-        if (status == 0 && part.row_begin < part.row_end) {
-            status = run_uniform_border(input, output, part, Border::clamped);
+    const auto clamped = [&](const Box &b) {
+        if (status == 0 && b.outer_begin < b.outer_end && b.row_begin < b.row_end) {
+            status = enter(input, output, b, all, Border::clamped);
         }
     };
-    const auto masked = [&](Box part) {
-        if (status == 0 && part.outer_begin < part.outer_end && part.row_begin < part.row_end) {
-            status = run_uniform_border(input, output, part, Border::masked);
-        }
+    const auto masked = [&](const Box &b) {
+        if (status == 0 && b.outer_begin < b.outer_end && b.row_begin < b.row_end) status = run_masked(input, output, b);
     };
-    const bool head = body.outer_begin == 0 && body.row_begin < clamped_head_;
-    if (head) {
-        const std::int64_t cut = std::min(clamped_head_, body.row_end);
-        clamped({0, 1, body.row_begin, cut});
-        Box rest{0, 1, cut, body.row_end};
-        if (body.outer_end == 1 && outer_ == 1) {  // the first slice is the last as well
-            const std::int64_t tail = std::max(rest.row_begin, std::min(rest.row_end, rows_ - clamped_tail_));
-            masked({0, 1, rest.row_begin, tail});
-            clamped({0, 1, tail, rest.row_end});
-            return status;
-        }
-        masked(rest);
-        ++body.outer_begin;
-    }
-    if (body.outer_begin < body.outer_end && body.outer_end == outer_ && body.row_end > rows_ - clamped_tail_) {
-        const std::int64_t cut = std::max(body.row_begin, rows_ - clamped_tail_);
-        masked({body.outer_begin, body.outer_end - 1, body.row_begin, body.row_end});
-        masked({body.outer_end - 1, body.outer_end, body.row_begin, cut});
-        clamped({body.outer_end - 1, body.outer_end, cut, body.row_end});
+    if (outer_ == 1) {
+        clamped(part(box, 0, 1, 0, head));
+        masked(part(box, 0, 1, head, tail));
+        clamped(part(box, 0, 1, tail, rows_));
         return status;
     }
-    masked(body);
+    const std::int64_t whole_begin = head > 0 ? 1 : 0, whole_end = tail < rows_ ? last : outer_;
+    if (head > 0) {
+        clamped(part(box, 0, 1, 0, head));
+        masked(part(box, 0, 1, head, rows_));
+    }
+    masked(part(box, whole_begin, whole_end, 0, rows_));
+    if (tail < rows_) {
+        masked(part(box, last, outer_, 0, tail));
+        clamped(part(box, last, outer_, tail, rows_));
+    }
     return status;
 }
 
-int KernelCall::run_uniform_border(const float *input, float *output, const Box &box, Border border) const {
+int KernelCall::run_masked(const float *input, float *output, const Box &box) const {
+    if (inner_columns_.begin == inner_columns_.end) return enter(input, output, box, {0, columns_}, Border::masked);
+    // In blocks that stay in the first-level cache between the three visits.
+    constexpr std::int64_t kBlockElements = 8192;
+    const std::int64_t row_elements = std::max<std::int64_t>(columns_ * window_[kStrideH - kKernelH] *
+                                                             window_[kStrideW - kKernelH], 1);
+    const std::int64_t block_rows = std::clamp<std::int64_t>(kBlockElements / row_elements, 1, box.row_end - box.row_begin);
+    const std::int64_t block_outer =
+        std::clamp<std::int64_t>(kBlockElements / (row_elements * block_rows), 1, box.outer_end - box.outer_begin);
+    for (std::int64_t o = box.outer_begin; o < box.outer_end; o += block_outer) {
+        for (std::int64_t r = box.row_begin; r < box.row_end; r += block_rows) {
+            const Box b{o, std::min(o + block_outer, box.outer_end), r, std::min(r + block_rows, box.row_end)};
+            int status = enter(input, output, b, inner_columns_, Border::rows);
+            if (status == 0 && inner_columns_.begin > 0) {
+                status = enter(input, output, b, {0, inner_columns_.begin}, Border::masked);
+            }
+            if (status == 0 && inner_columns_.end < columns_) {
+                status = enter(input, output, b, {inner_columns_.end, columns_}, Border::masked);
+            }
+            if (status != 0) return status;
+        }
+    }
+    return 0;
+}
+
+int KernelCall::enter(const float *input, float *output, const Box &box, Columns columns, Border border) const {
     const bool nhwc = layout_ == KernelLayout::nhwc;
-    const std::size_t row_axis = nhwc ? 2 : 1, outer_axis = nhwc ? 3 : 2;
+    const std::size_t column_axis = nhwc ? 1 : 0, row_axis = nhwc ? 2 : 1, outer_axis = nhwc ? 3 : 2;
     std::array<KernelDimension, 4> in_dimensions = input_dimensions_, out_dimensions = output_dimensions_;
+    out_dimensions[column_axis].min = narrow(columns.begin);
+    out_dimensions[column_axis].extent = narrow(columns.end - columns.begin);
     out_dimensions[row_axis].min = narrow(box.row_begin);
     out_dimensions[row_axis].extent = narrow(box.row_end - box.row_begin);
     out_dimensions[outer_axis].min = narrow(box.outer_begin);
     out_dimensions[outer_axis].extent = narrow(box.outer_end - box.outer_begin);
-    float *const host = output + box.row_begin * out_dimensions[row_axis].stride +
+    float *const host = output + columns.begin * out_dimensions[column_axis].stride +
+                        box.row_begin * out_dimensions[row_axis].stride +
                         box.outer_begin * out_dimensions[outer_axis].stride;
 
     // Kernels take everything by pointer to non-const and write to the output's host memory alone.

@@ -31,9 +31,15 @@ public:
     int run(const float *input, float *output, const Box &box) const;
 
 private:
-    int run_uniform_border(const float *input, float *output, const Box &box, Border border) const;
+    // Columns of the output, for a call that computes not all of them.
+    struct Columns {
+        std::int64_t begin, end;
+    };
+    int run_masked(const float *input, float *output, const Box &box) const;
+    int enter(const float *input, float *output, const Box &box, Columns columns, Border border) const;
     void fill_divisors(const Problem &problem, bool needs_reciprocal);
     void find_clamped_rows(const Problem &problem);
+    void find_inner_columns(const Problem &problem, std::int64_t lanes);
 
     KernelEntry entry_;
     KernelLayout layout_;
@@ -45,6 +51,9 @@ private:
     // Border::masked only: rows of the first outer slice, and of the last, that must run as Border::clamped, because
     // the taps beside them lie outside the tensor.
     std::int64_t clamped_head_ = 0, clamped_tail_ = 0;
+    // Border::masked only: the columns whose windows leave the input above and below at most; empty: not worth a split.
+    Columns inner_columns_{0, 0};
+    std::int64_t columns_;
     std::int32_t uniform_ = 0;
     float positive_zero_ = 0.0f;
     std::vector<float> divisor_x_, divisor_y_, reciprocal_;

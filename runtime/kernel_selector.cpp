@@ -26,6 +26,9 @@ std::string problem_objection(const KernelRow &row, const Problem &p) {
             return "takes padding smaller than the kernel only";
         }
     }
+    if (row.window == WindowClass::small && (p.y.kernel > row.kernel_h || p.x.kernel > row.kernel_w)) {
+        return text("takes kernels of at most ", by(row.kernel_h, row.kernel_w));
+    }
     if (row.window == WindowClass::global) {
         const bool whole_plane = p.output.shape[2] == 1 && p.output.shape[3] == 1 && !leaves_input(p.y, 0) &&
                                  !leaves_input(p.x, 0) && p.y.kernel == p.y.input && p.x.kernel == p.x.input;

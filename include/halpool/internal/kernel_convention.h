@@ -34,10 +34,11 @@ struct KernelBuffer {
 
 // Where the windows of one call lie, as the plan found out.
 enum class Border : std::int32_t {
-    none = 0,     // every window lies inside the input: nothing is masked
-    masked = 1,   // windows leave the input. Taps beside a row may be read (memory of the same tensor lies there) and
-                  // are then masked to zero
-    clamped = 2,  // the same, but taps beside a row may lie outside the tensor: never read them
+    none = 0,     // every window of the box lies inside the input: nothing is masked
+    rows = 1,     // windows may leave the input above and below, not beside it
+    masked = 2,   // windows may leave the input anywhere. Taps beside a row may be read (memory of the same tensor lies
+                  // there) and are then masked to zero
+    clamped = 3,  // the same, but taps beside a row may lie outside the tensor: never read them
 };
 
 // The arguments of every kernel's _argv entry: pointers to these, in this order. Buffers are four-dimensional, innermost
@@ -73,6 +74,7 @@ enum class KernelLayout : std::uint8_t { nchw, nhwc };
 // Which windows a kernel takes.
 enum class WindowClass : std::uint8_t {
     generic,  // any
+    small,    // at most the row's kernel_h x kernel_w, any stride
     fixed,    // exactly the row's kernel and stride, padding smaller than the kernel
     global,   // one output a plane, no padding, the window is the plane
 };
@@ -84,8 +86,9 @@ struct KernelRow {
     KernelLayout layout;
     WindowClass window;
     bool needs_reciprocal;
-    std::int32_t kernel_h, kernel_w, stride_h, stride_w;  // window == fixed
+    std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
+    std::int32_t lanes;      // output columns of one vector; see KernelCall::run
     KernelEntry entry;
 };
 
