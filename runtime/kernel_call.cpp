@@ -125,7 +125,7 @@ int KernelCall::run(const float *input, float *output, const Box &box) const {
         return Box{std::max(b.outer_begin, outer_begin), std::min(b.outer_end, outer_end),
                    std::max(b.row_begin, row_begin), std::min(b.row_end, row_end)};
     };
-    const std::int64_t head = std::min(clamped_head_, rows_), tail = std::max(rows_ - clamped_tail_, head);
+    const std::int64_t head = clamped_head_, tail = rows_ - clamped_tail_;
     const std::int64_t last = outer_ - 1;
     int status = 0;
     const auto clamped = [&](const Box &b) {
@@ -139,7 +139,7 @@ int KernelCall::run(const float *input, float *output, const Box &box) const {
     if (outer_ == 1) {
         clamped(part(box, 0, 1, 0, head));
         masked(part(box, 0, 1, head, tail));
-        clamped(part(box, 0, 1, tail, rows_));
+        clamped(part(box, 0, 1, std::max(head, tail), rows_));
         return status;
     }
     const std::int64_t whole_begin = head > 0 ? 1 : 0, whole_end = tail < rows_ ? last : outer_;
