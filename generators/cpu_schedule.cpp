@@ -46,32 +46,43 @@ void schedule_planar_fixed(Func output, PoolStages &stages, const OutputVariable
     stages.partial.compute_at(output, xo).vectorize(v.x).unroll(row).store_in(MemoryType::Register);
 }
 
-// A tile of tile_columns pixels and a strip of channels is computed from column sums in registers.
+// A tile of tile_columns x tile_rows pixels and a strip of channels is computed from column sums in registers; rows in
+// one tile share what they load.
 void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule) {
-    Var co("co"), ci("ci"), cv("cv"), xo("xo"), xi("xi");
-    const auto tile = [&](Stage stage, int lanes, int vectors, int columns) {
+    Var co("co"), ci("ci"), cv("cv"), xo("xo"), xi("xi"), yo("yo"), yi("yi");
+    const auto tile = [&](Stage stage, int lanes, int vectors, int columns, int rows) {
         stage.split(v.c, co, ci, lanes * vectors, TailStrategy::ShiftInwards)
             .split(ci, ci, cv, lanes)
             .split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
-            .reorder(cv, ci, xi, co, xo, v.y, v.n)
+            .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)
+            .reorder(cv, ci, xi, yi, co, xo, yo, v.n)
             .vectorize(cv)
             .unroll(ci)
-            .unroll(xi);
+            .unroll(xi)
+            .unroll(yi);
     };
-    Expr none = is_border(when, Border::none);
     const int strip = schedule.vector * schedule.channel_vectors;
-    Expr long_row = when.width >= schedule.tile_columns;
-    tile(output.specialize(none && when.channels >= strip && long_row), schedule.vector, schedule.channel_vectors,
-         schedule.tile_columns);
-    tile(output.specialize(when.channels >= strip && long_row), schedule.vector, schedule.channel_vectors,
-         schedule.tile_columns);
-    tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1);
-    if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1);
-    tile(output, 1, 1, 1);
+    Expr none = is_border(when, Border::none);
+    Expr fits = when.channels >= strip && when.width >= schedule.tile_columns;
+    Expr tall = when.rows >= schedule.tile_rows;
+    const auto full_tile = [&](Expr condition, int rows) {
+        tile(output.specialize(condition), schedule.vector, schedule.channel_vectors, schedule.tile_columns, rows);
+    };
+    full_tile(none && fits && tall, schedule.tile_rows);
+    full_tile(fits && tall, schedule.tile_rows);
+    if (schedule.tile_rows > 1) full_tile(fits, 1);
+    tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
+    if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1, 1);
+    tile(output, 1, 1, 1, 1);
 
     Var column = stages.partial.args()[1];
-    stages.partial.compute_at(output, co).store_in(MemoryType::Register).reorder(v.c, column).vectorize(v.c).unroll(column);
+    stages.partial.compute_at(output, co)
+        .store_in(MemoryType::Register)
+        .reorder(v.c, column, v.y)
+        .vectorize(v.c)
+        .unroll(column)
+        .unroll(v.y);
 }
 
 // The taps of several vectors are summed side by side, so that one sum's latency hides behind the others'.

@@ -9,9 +9,9 @@ namespace halpool {
 // schedules/<target>.json, one set a kernel.
 struct CpuSchedule {
     int vector;           // float lanes
-    int tile_rows;        // planar, fixed windows: output rows whose row sums are kept in registers together
-    int tile_columns;     // channels-last, fixed windows: output columns likewise; planar, windows known at run time:
-                          // vectors of columns summed side by side
+    int tile_rows;        // fixed windows: output rows of one tile, which share sums (planar) or loads
+    int tile_columns;     // channels-last, fixed windows: output columns of one tile, which share column sums; planar,
+                          // windows known at run time: vectors of columns summed side by side
     int channel_vectors;  // channels-last: vectors of channels in one tile
 };
 
