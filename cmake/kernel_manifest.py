@@ -77,7 +77,9 @@ def kernels_of(target, facts, schedules):
     scheduled = read(schedule_path).get("kernels", {})
     kernels, wanted = [], set()
     for kernel in read(kernels_path):
-        family = "_".join(kernel[key] for key in ("op", "dtype", "layout", "window"))
+        channels = kernel.get("channels", 0)
+        layout = kernel["layout"] + (f"-c{channels}" if channels else "")
+        family = "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
         wanted.add(family)
         if family not in scheduled:
             raise BadInput(f"{schedule_path}: no schedule for {family}")
@@ -90,7 +92,7 @@ def kernels_of(target, facts, schedules):
                 words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
                 raise BadInput(f"{line_of(schedule_path, family)}: {name} is {value!r}; allowed: {words}")
         window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernels_path)
-        parameters = {"layout": kernel["layout"], "window": window}
+        parameters = {"layout": kernel["layout"], "window": window, "fixed_channels": channels}
         if window == "fixed":
             parameters.update(fixed_kernel_h=kernel_h, fixed_kernel_w=kernel_w, fixed_stride_h=stride_h,
                               fixed_stride_w=stride_w)
@@ -118,7 +120,8 @@ def table_source(target, facts, kernels):
         extents = ", ".join(map(str, kernel["extents"]))
         lines.append(f'    {{"{kernel["name"]}", "{kernel["dtype"]}", "{kernel["window"]}", '
                      f'halpool::KernelLayout::{kernel["layout"]}, halpool::WindowClass::{kernel["window_class"]}, '
-                     f'{"true" if fixed else "false"}, {extents}, {kernel["parameters"].get("tile_rows", 1)}, '
+                     f'{"true" if fixed else "false"}, {extents}, {kernel.get("channels", 0)}, '
+                     f'{kernel["parameters"].get("tile_rows", 1)}, '
                      f'{kernel["parameters"]["vector"]}, '
                      f'{kernel["function"]}_argv}},')
     lines += ["};", "", "}  // namespace", "",

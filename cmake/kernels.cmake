@@ -67,11 +67,13 @@ foreach(component IN LISTS HALPOOL_BUILT_COMPONENTS)
   target_link_libraries(halpool_${component} PUBLIC ${archives})
 endforeach()
 
-# What users link: headers, runtime, the registry and the kernels, in the order a linker needs them.
+# What users link. The runtime refers to the registries, and these to the kernels: a linker needs them in that order.
+list(TRANSFORM HALPOOL_BUILT_COMPONENTS PREPEND halpool_ OUTPUT_VARIABLE registries)
+target_link_libraries(halpool_runtime INTERFACE "$<BUILD_INTERFACE:${registries}>")
 add_library(halpool INTERFACE)
 add_library(halpool::halpool ALIAS halpool)
-list(TRANSFORM HALPOOL_BUILT_COMPONENTS PREPEND halpool_ OUTPUT_VARIABLE registries)
-target_link_libraries(halpool INTERFACE halpool_runtime ${registries})
+target_compile_features(halpool INTERFACE cxx_std_17)
+target_link_libraries(halpool INTERFACE halpool_runtime)
 if(HALPOOL_SANITIZE)
   target_link_options(halpool INTERFACE -fsanitize=${HALPOOL_SANITIZE})
 endif()

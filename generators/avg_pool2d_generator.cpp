@@ -30,6 +30,7 @@ public:
         {{"generic", Window::generic}, {"small", Window::small}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
+    GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
     GeneratorParam<int> vector{"vector", 8}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
     GeneratorParam<int> channel_vectors{"channel_vectors", 1};
 
@@ -47,7 +48,7 @@ public:
         check_convention();
         const bool fixed = window == Window::fixed;
         const bool nhwc = layout == Layout::nhwc;
-        PoolProblem problem{layout, input, {}, {}, border, positive_zero};
+        PoolProblem problem{layout, input, {}, {}, border, !nhwc || fixed_channels > 0};
         problem.x = {fixed ? Expr(int(fixed_kernel_w)) : kernel_w, fixed ? Expr(int(fixed_stride_w)) : stride_w, pad_left,
                      input.dim(nhwc ? 1 : 0).extent()};
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
@@ -85,6 +86,12 @@ public:
         for (int i = 0; i < 4; ++i) input.dim(i).set_min(0);
         input.dim(0).set_stride(1);
         output.dim(0).set_stride(1);
+        if (fixed_channels > 0) {
+            input.dim(0).set_extent(fixed_channels);
+            input.dim(1).set_stride(fixed_channels);
+            output.dim(0).set_extent(fixed_channels);
+            output.dim(1).set_stride(fixed_channels);
+        }
         if (nhwc) {  // channels and columns are always computed whole
             output.dim(0).set_min(0);
             output.dim(1).set_min(0);
@@ -97,7 +104,9 @@ public:
         const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors};
         const CallConditions when{border, uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
                                   output.dim(nhwc ? 0 : 2).extent(), stride_w};
-        if (window == Window::fixed) {
+        if (fixed_channels > 0) {
+            schedule_few_channels(output, v, when, s);
+        } else if (window == Window::fixed) {
             (nhwc ? schedule_channels_last_fixed : schedule_planar_fixed)(output, stages, v, when, s);
         } else if (nhwc) {
             schedule_channels_last_runtime(output, stages, v, when, s);

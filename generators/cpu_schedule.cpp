@@ -85,6 +85,24 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
         .unroll(v.y);
 }
 
+void schedule_few_channels(Func output, const OutputVariables &v, const CallConditions &when,
+                           const CpuSchedule &schedule) {
+    Var xo("xo"), xi("xi");
+    const auto tile = [&](Stage stage, int columns) {
+        stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
+            .reorder(xi, v.c, xo, v.y, v.n)
+            .vectorize(xi)
+            .unroll(v.c)
+            .never_partition(xo);
+    };
+    Expr none = is_border(when, Border::none), masked = is_border(when, Border::masked);
+    for (Expr border : {none, masked}) {
+        tile(output.specialize(border && when.width >= schedule.vector), schedule.vector);
+        if (schedule.vector > kNarrow) tile(output.specialize(border && when.width >= kNarrow), kNarrow);
+    }
+    tile(output, 1);
+}
+
 // The taps of several vectors are summed side by side, so that one sum's latency hides behind the others'.
 void schedule_planar_runtime(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
                              const CpuSchedule &schedule) {

@@ -26,6 +26,10 @@ void schedule_planar_fixed(Halide::Func output, PoolStages &stages, const Output
                            const CallConditions &when, const CpuSchedule &schedule);
 void schedule_channels_last_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule);
+// Channels-last with a few channels, a constant: vectors run along the row, one for each channel, and are interleaved
+// when they are stored.
+void schedule_few_channels(Halide::Func output, const OutputVariables &v, const CallConditions &when,
+                           const CpuSchedule &schedule);
 // Windows known at run time.
 void schedule_planar_runtime(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                              const CallConditions &when, const CpuSchedule &schedule);

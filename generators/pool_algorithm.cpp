@@ -85,7 +85,8 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
         Var column("column");
         Expr taps = sum_of(kernel_h, [&](int j) {
             Expr iy = window_start(p.y, v.y) + j;
-            return or_zero(leaves_rows(p), p.y, iy, load(p, {scalar_index(p, p.x, column), scalar_index(p, p.y, iy), v.c, v.n}));
+            Expr ix = p.lanes_along_x ? lane_index(p, p.x, column) : scalar_index(p, p.x, column);
+            return or_zero(leaves_rows(p), p.y, iy, load(p, {ix, scalar_index(p, p.y, iy), v.c, v.n}));
         });
         stages.partial(v.c, column, v.y, v.n) = or_zero(leaves_columns(p), p.x, column, taps);
         stages.sum(v.c, v.x, v.y, v.n) = sum_of(

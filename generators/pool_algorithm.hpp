@@ -25,8 +25,8 @@ struct PoolProblem {
     Layout layout;
     Halide::Func input;  // (x, y, c, n) planar, (c, x, y, n) channels-last
     WindowAxis x, y;
-    Halide::Expr border;         // Border of kernel_convention.h
-    Halide::Expr positive_zero;
+    Halide::Expr border;  // Border of kernel_convention.h
+    bool lanes_along_x;   // vectors run along a row: always planar; channels-last when there are few channels
 };
 
 // The variables of the output, and its definition's left-hand side in the layout's order.

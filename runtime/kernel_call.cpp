@@ -25,7 +25,10 @@ std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
 }  // namespace
 
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
-    : entry_(row.entry), layout_(row.layout), tile_rows_(std::max(row.tile_rows, 1)) {
+    : entry_(row.entry),
+      layout_(row.layout),
+      lanes_along_rows_(row.layout == KernelLayout::nchw || row.channels != 0),
+      tile_rows_(std::max(row.tile_rows, 1)) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
     Problem p = problem;
     std::int64_t in_h = in[2], in_w = in[3];
@@ -49,7 +52,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
     };
     border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
-    if (border_ == Border::masked && !nhwc) {
+    if (border_ == Border::masked && lanes_along_rows_) {
         find_clamped_rows(p);
         if (row.window == WindowClass::small || row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
     }
@@ -117,7 +120,7 @@ void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
 
 int KernelCall::run(const float *input, float *output, const Box &box) const {
     const Columns all{0, columns_};
-    if (border_ != Border::masked || layout_ == KernelLayout::nhwc) return enter(input, output, box, all, border_);
+    if (border_ != Border::masked || !lanes_along_rows_) return enter(input, output, box, all, border_);
 
     // Cut off the rows at the tensor's two ends that must not read beside themselves.
     const auto part = [](const Box &b, std::int64_t outer_begin, std::int64_t outer_end, std::int64_t row_begin,

@@ -43,6 +43,7 @@ private:
 
     KernelEntry entry_;
     KernelLayout layout_;
+    bool lanes_along_rows_;  // else along the channels, where no vector can leave a row
     std::int64_t tile_rows_;
     std::int64_t outer_, rows_;
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;

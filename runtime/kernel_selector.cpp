@@ -16,6 +16,7 @@ std::string problem_objection(const KernelRow &row, const Problem &p) {
     const char *memory = nhwc ? "dense channels-last (NHWC)" : "dense planar (NCHW)";
     if (!in_layout(p.input)) return text("needs ", memory, " memory, the input's is not");
     if (!in_layout(p.output)) return text("needs ", memory, " memory, the output's is not");
+    if (row.channels != 0 && row.channels != p.input.shape[1]) return text("takes ", row.channels, " channels only");
     if (row.window == WindowClass::fixed) {
         if (row.kernel_h != p.y.kernel || row.kernel_w != p.x.kernel || row.stride_h != p.y.stride ||
             row.stride_w != p.x.stride) {

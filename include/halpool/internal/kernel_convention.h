@@ -87,6 +87,7 @@ struct KernelRow {
     WindowClass window;
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
+    std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
     std::int32_t lanes;      // output columns of one vector; see KernelCall::run
     KernelEntry entry;
