@@ -1,0 +1,37 @@
+// halpool as a peer of the benchmark: one plan a workload, executed with the threads asked for.
+//   peer_halpool --threads N [--target NAME] [--kernel NAME]
+#include "peer.hpp"
+
+#include <halpool/halpool.hpp>
+
+int main(int argc, char **argv) {
+    int threads = 1;
+    halpool::PlanOptions forced;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const std::string option = argv[i], value = argv[i + 1];
+        if (option == "--threads") threads = std::stoi(value);
+        if (option == "--target") forced.target = value;
+        if (option == "--kernel") forced.kernel = value;
+    }
+
+    const auto plan = [&](const bench::Workload &w, const float *input, float *output) {
+        const auto format = w.channels_last() ? halpool::MemoryFormat::channels_last
+                                              : halpool::MemoryFormat::contiguous;
+        halpool::AvgPool2dOptions options;
+        options.stride = {w.stride_h, w.stride_w};
+        options.padding = {w.pad_h, w.pad_w};
+        options.count_include_pad = w.count_include_pad;
+        try {
+            const auto pool = std::make_shared<halpool::AvgPool2dPlan>(
+                halpool::TensorDesc({w.n, w.c, w.h, w.w}, halpool::DType::f32, format),
+                halpool::TensorDesc({w.n, w.c, w.output_h(), w.output_w()}, halpool::DType::f32, format),
+                halpool::IntList{w.kernel_h, w.kernel_w}, options, forced);
+            return std::vector<bench::Operation>{
+                {pool->kernel(), [pool, input, output, threads] { pool->execute(input, output, threads); }}};
+        } catch (const halpool::Error &error) {
+            if (error.status() == HALPOOL_ERROR_UNSUPPORTED) throw bench::Unsupported(error.what());
+            throw;
+        }
+    };
+    return bench::Peer(plan).serve();
+}

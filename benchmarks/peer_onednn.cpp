@@ -1,0 +1,52 @@
+// oneDNN as a peer of the benchmark. Its primitive is created outside the clock, and executed through the C API,
+// which is cheaper than the C++ one. The threads are OpenMP's: OMP_NUM_THREADS.
+#include "peer.hpp"
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+namespace {
+
+// dnnl::error's text alone says little: "could not execute a primitive".
+void check(dnnl_status_t status) {
+    if (status != dnnl_success) throw std::runtime_error("oneDNN: status " + std::to_string(status));
+}
+
+struct Pooling {
+    dnnl::memory input, output;
+    dnnl::pooling_forward primitive;
+    dnnl::stream stream;
+    std::vector<dnnl_exec_arg_t> arguments;
+
+    void execute() const {
+        check(dnnl_primitive_execute(primitive.get(), stream.get(), static_cast<int>(arguments.size()),
+                                     arguments.data()));
+        check(dnnl_stream_wait(stream.get()));
+    }
+};
+
+}  // namespace
+
+int main() {
+    dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+
+    const auto plan = [&](const bench::Workload &w, const float *input, float *output) {
+        const auto tag = w.channels_last() ? dnnl::memory::format_tag::nhwc : dnnl::memory::format_tag::nchw;
+        const dnnl::memory::desc source({w.n, w.c, w.h, w.w}, dnnl::memory::data_type::f32, tag);
+        const dnnl::memory::desc destination({w.n, w.c, w.output_h(), w.output_w()}, dnnl::memory::data_type::f32,
+                                             tag);
+        const auto algorithm = w.count_include_pad ? dnnl::algorithm::pooling_avg_include_padding
+                                                   : dnnl::algorithm::pooling_avg_exclude_padding;
+        const dnnl::pooling_forward::primitive_desc chosen(
+            engine, dnnl::prop_kind::forward_inference, algorithm, source, destination, {w.stride_h, w.stride_w},
+            {w.kernel_h, w.kernel_w}, {0, 0}, {w.pad_h, w.pad_w}, {w.pad_h, w.pad_w});
+
+        const auto pool = std::make_shared<Pooling>();
+        pool->input = dnnl::memory(source, engine, const_cast<float *>(input));
+        pool->output = dnnl::memory(destination, engine, output);
+        pool->primitive = dnnl::pooling_forward(chosen);
+        pool->stream = dnnl::stream(engine);
+        pool->arguments = {{DNNL_ARG_SRC, pool->input.get()}, {DNNL_ARG_DST, pool->output.get()}};
+        return std::vector<bench::Operation>{{chosen.impl_info_str(), [pool] { pool->execute(); }}};
+    };
+    return bench::Peer(plan).serve();
+}

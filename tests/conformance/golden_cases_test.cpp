@@ -1,0 +1,199 @@
+// Every golden avg_pool2d case in f32, on every kernel forced in turn, planar, channels-last and as the case's own view.
+#include "canary_output.hpp"
+#include "golden/read_cases.hpp"
+#include "guarded_memory.hpp"
+#include "kernels_under_test.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+#include <set>
+#include <sstream>
+
+namespace halpool_test {
+namespace {
+
+constexpr std::size_t kCases = 195;  // forward f32 cases in tests/golden
+
+struct GoldenCase {
+    std::string name;
+    Problem problem;
+    golden::Array input, output;
+    double rtol, atol;
+};
+
+const std::vector<GoldenCase> &golden_cases() {
+    static const std::vector<GoldenCase> cases = [] {
+        std::vector<GoldenCase> chosen;
+        for (const golden::Case &c : golden::load(HALPOOL_GOLDEN_DIR "/avg_pool2d_cases")) {
+            if (c.str("op") != "avg_pool2d" || c.str("dtype") != "float32") continue;
+            GoldenCase g;
+            g.name = c.str("name");
+            g.problem.input_shape = c.ints("input_shape");
+            g.problem.kernel_size = c.ints("kernel_size");
+            if (c.has("stride")) g.problem.stride = c.ints("stride");
+            if (c.has("padding")) g.problem.padding = c.ints("padding");
+            g.problem.ceil_mode = c.str("ceil_mode") == "1";
+            g.problem.count_include_pad = c.str("count_include_pad") == "1";
+            if (c.has("divisor_override")) g.problem.divisor_override = c.ints("divisor_override").at(0);
+            g.input = c.arrays.at("input");
+            g.output = c.arrays.at("output");
+            g.rtol = c.num("rtol");
+            g.atol = c.num("atol");
+            chosen.push_back(std::move(g));
+        }
+        return chosen;
+    }();
+    return cases;
+}
+
+// The rule of tests/golden/README.md.
+bool agrees(float got, float want, const GoldenCase &c) {
+    if (std::isnan(got) || std::isnan(want)) return std::isnan(got) && std::isnan(want);
+    if (got == want) return true;
+    if (!std::isfinite(got) || !std::isfinite(want)) return false;
+    return std::fabs(static_cast<double>(got) - want) <= c.atol + c.rtol * std::fabs(static_cast<double>(want));
+}
+
+struct MemoryFormat {
+    const char *name;
+    StridedLayout input, output;
+};
+
+std::vector<MemoryFormat> memory_formats(const GoldenCase &c) {
+    return {{"planar", planar(c.input.shape), planar(c.output.shape)},
+            {"channels-last", channels_last(c.input.shape), channels_last(c.output.shape)},
+            {"the case's own view", {c.input.shape, c.input.strides}, planar(c.output.shape)}};
+}
+
+void copy_input(const GoldenCase &c, const StridedLayout &layout, float *to) {
+    const StridedLayout stored{c.input.shape, c.input.strides};
+    const float *const from = c.input.as<float>();
+    for (std::size_t i = 0; i < layout.count(); ++i) to[layout.offset(i)] = from[stored.offset(i)];
+}
+
+// Adds a failure at the first element that differs.
+void expect_golden_output(const GoldenCase &c, const CanaryOutput &got) {
+    EXPECT_EQ(got.damage(), "");
+    const StridedLayout stored{c.output.shape, c.output.strides};
+    const float *const want = c.output.as<float>();
+    for (std::size_t i = 0; i < stored.count(); ++i) {
+        const float expected = want[stored.offset(i)];
+        if (agrees(got.value(i), expected, c)) continue;
+        ADD_FAILURE() << "element " << i << ": got " << got.value(i) << ", PyTorch has " << expected;
+        return;
+    }
+}
+
+class GoldenCases : public ::testing::TestWithParam<KernelUnderTest> {};
+
+TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
+    const KernelUnderTest &kernel = GetParam();
+    if (!kernel.available) GTEST_SKIP() << kernel.target << ": " << kernel.target_reason;
+
+    const bool is_reference = kernel.layout == "any";
+    GuardedMemory input_memory;
+    std::size_t executed = 0, refused = 0;
+    std::size_t executed_by_format[3] = {0, 0, 0};
+    for (const GoldenCase &c : golden_cases()) {
+        const std::vector<MemoryFormat> formats = memory_formats(c);
+        for (std::size_t f = 0; f < formats.size(); ++f) {
+            const MemoryFormat &format = formats[f];
+            SCOPED_TRACE(::testing::Message() << c.name << ", " << format.name << ": " << c.problem);
+            const PlanAttempt attempt = make_plan(c.problem, format.input, format.output, kernel.name.c_str());
+            if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) {
+                EXPECT_FALSE(is_reference) << "the reference kernel takes every problem: " << attempt.error.message;
+                EXPECT_STRNE(attempt.error.message, "");
+                EXPECT_EQ(attempt.plan, nullptr);
+                ++refused;
+                continue;
+            }
+            ASSERT_EQ(attempt.status, HALPOOL_OK) << attempt.error.message;
+            ASSERT_EQ(halpool_plan_kernel(attempt.plan.get()), kernel.name);
+            ASSERT_EQ(halpool_plan_target(attempt.plan.get()), kernel.target);
+
+            CanaryOutput output(format.output);
+            for (const Flush flush : kBothFlushes) {
+                SCOPED_TRACE(name(flush));
+                float *const input = input_memory.place(format.input, flush);
+                copy_input(c, format.input, input);
+                output.refill();
+                halpool_error error;
+                ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), input, output.data(), nullptr, &error), HALPOOL_OK)
+                    << error.message;
+                expect_golden_output(c, output);
+            }
+            ++executed;
+            ++executed_by_format[f];
+            if (HasFailure()) return;  // one case in full says more than all of them
+        }
+    }
+    RecordProperty("executed", static_cast<int>(executed));
+    RecordProperty("refused", static_cast<int>(refused));
+    std::cout << kernel.name << ": executed " << executed << " (planar " << executed_by_format[0]
+              << ", channels-last " << executed_by_format[1] << ", own view " << executed_by_format[2]
+              << "), refused " << refused << "\n";
+
+    // A kernel that refuses everything would pass all of the above.
+    EXPECT_GT(executed, 0u) << "this kernel ran no case at all";
+    const bool takes_all_planar = kernel.window == "generic" && kernel.layout == "nchw";
+    const bool takes_all_channels_last = kernel.window == "generic" && kernel.layout == "nhwc";
+    EXPECT_TRUE(!is_reference || executed == 3 * kCases);
+    EXPECT_TRUE(!takes_all_planar || executed_by_format[0] == kCases);
+    EXPECT_TRUE(!takes_all_channels_last || executed_by_format[1] == kCases);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryKernel, GoldenCases, ::testing::ValuesIn(kernels_under_test()),
+                         [](const auto &instance) { return test_name(instance.param); });
+
+TEST(GoldenCaseFile, HoldsEveryForwardCase) { EXPECT_EQ(golden_cases().size(), kCases); }
+
+TEST(GoldenOutputShapes, AreWhatTheShapeFunctionSays) {
+    for (const GoldenCase &c : golden_cases()) {
+        SCOPED_TRACE(::testing::Message() << c.name << ": " << c.problem);
+        const StridedLayout input = planar(c.input.shape);
+        const halpool_avg_pool2d_options options = c.problem.c_options();
+        const halpool_tensor_desc desc = input.desc();
+        Ints shape(4, -1);
+        halpool_error error;
+        ASSERT_EQ(halpool_avg_pool2d_output_shape(&options, &desc, shape.data(), &error), HALPOOL_OK) << error.message;
+        shape.resize(c.input.shape.size());
+        EXPECT_EQ(shape, c.output.shape);
+    }
+}
+
+// Under qemu the test says which targets the emulated CPU has: none of their kernels may hide among the skipped.
+TEST(GoldenCasesUnderEmulation, RunTheTargetsTheyAreFor) {
+    const char *const targets = std::getenv("HALPOOL_TEST_CPU_TARGETS");
+    if (targets == nullptr) GTEST_SKIP() << "not emulated: HALPOOL_TEST_CPU_TARGETS is not set";
+    std::istringstream names(targets);
+    const std::set<std::string> usable{std::istream_iterator<std::string>(names),
+                                       std::istream_iterator<std::string>()};
+    for (const KernelUnderTest &kernel : kernels_under_test())
+        EXPECT_EQ(kernel.available, kernel.layout == "any" || usable.count(kernel.target) != 0)
+            << kernel << ": " << kernel.target_reason;
+}
+
+// What a caller gets who forces nothing.
+TEST(GoldenCasesOnTheChosenKernel, AgreeWithPyTorchInEveryMemoryFormat) {
+    GuardedMemory input_memory;
+    for (const GoldenCase &c : golden_cases())
+        for (const MemoryFormat &format : memory_formats(c)) {
+            SCOPED_TRACE(::testing::Message() << c.name << ", " << format.name << ": " << c.problem);
+            const halpool_avg_pool2d_options options = c.problem.c_options();
+            const halpool_tensor_desc in = format.input.desc(), out = format.output.desc();
+            float *const input = input_memory.place(format.input, Flush::with_page_end);
+            copy_input(c, format.input, input);
+            CanaryOutput output(format.output);
+            halpool_error error;
+            ASSERT_EQ(halpool_avg_pool2d(&options, &in, input, &out, output.data(), &error), HALPOOL_OK)
+                << error.message;
+            expect_golden_output(c, output);
+        }
+}
+
+}  // namespace
+}  // namespace halpool_test

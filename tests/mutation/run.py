@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Break the library in one place at a time and see whether a test notices.
+
+    python3 tests/mutation/run.py --work DIR [--targets x86-64-avx2] [--only WORD] [--jobs 2] [-- CMAKE OPTIONS]
+
+Copies the tree to DIR/tree, builds it with its tests in DIR/build, checks that all tests pass unbroken, then for each
+mutation below: edits the copy, builds, runs the tests until the first failure, and restores the copy. Prints one line a
+mutation and a table at the end; exits with 1 when a mutation survived, 2 when a mutation no longer fits the code.
+
+Not one of CTest's tests: a mutation of the generator emits every kernel again, so a run takes about a minute for each.
+The options behind -- go to CMake: -DPython3_EXECUTABLE and -DCMAKE_MAKE_PROGRAM as ./dev passes them.
+"""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WINDOW, CALL, PLAN = "runtime/window.hpp", "runtime/kernel_call.cpp", "runtime/plan.cpp"
+ALGORITHM, SCHEDULE, GENERATOR = "generators/pool_algorithm.cpp", "generators/cpu_schedule.cpp", \
+    "generators/avg_pool2d_generator.cpp"
+
+# (what breaks, file, text that stands there exactly once, what it becomes)
+MUTATIONS = [
+    # ---- ceil rule
+    ("ceil rule: a last window may start in the end padding", WINDOW,
+     "if (ceil_mode && (extent - 1) * axis.stride >= axis.input + axis.pad_begin) --extent;", ""),
+    ("ceil rule: >= becomes >", WINDOW,
+     "(extent - 1) * axis.stride >= axis.input + axis.pad_begin", "(extent - 1) * axis.stride > axis.input + axis.pad_begin"),
+    ("ceil rule: the begin padding does not count", WINDOW,
+     "(extent - 1) * axis.stride >= axis.input + axis.pad_begin", "(extent - 1) * axis.stride >= axis.input"),
+    ("ceil rule: rounds up by stride instead of stride - 1", WINDOW,
+     "(ceil_mode ? axis.stride - 1 : 0)", "(ceil_mode ? axis.stride : 0)"),
+    ("ceil rule: ceil_mode ignored", WINDOW,
+     "(ceil_mode ? axis.stride - 1 : 0)", "(ceil_mode && axis.stride < 0 ? axis.stride - 1 : 0)"),
+    # ---- divisor rule
+    ("divisor rule: include counts valid taps", WINDOW,
+     "rule == DivisorRule::count_include_pad ? span.full : span.taps()",
+     "rule == DivisorRule::count_include_pad ? span.taps() : span.taps()"),
+    ("divisor rule: exclude counts padding", WINDOW,
+     "rule == DivisorRule::count_include_pad ? span.full : span.taps()",
+     "rule == DivisorRule::count_include_pad ? span.full : span.full"),
+    ("divisor rule: a window cut by ceil_mode counts in full", WINDOW,
+     "std::min(stop, axis.input), stop - start}", "std::min(stop, axis.input), axis.kernel}"),
+    ("divisor rule: a window without taps divides by 0", WINDOW,
+     "if (rule == DivisorRule::fixed || span.taps() == 0) return 1;", "if (rule == DivisorRule::fixed) return 1;"),
+    ("divisor rule: the override is ignored by kernels", CALL,
+     "p.rule == DivisorRule::fixed ? p.fixed_divisor : divisor_factor(p.x, o, p.rule)", "divisor_factor(p.x, o, p.rule)"),
+    ("divisor rule: every window has the first one's divisor", CALL,
+     "uniform_ = all_equal(divisor_x_) && all_equal(divisor_y_);", "uniform_ = true;"),
+    ("divisor rule: uniform along x is enough", CALL,
+     "uniform_ = all_equal(divisor_x_) && all_equal(divisor_y_);", "uniform_ = all_equal(divisor_x_);"),
+    ("divisor rule: the reciprocal forgets the row", CALL,
+     "1.0f / (divisor_x_[i % divisor_x_.size()] * d)", "1.0f / (divisor_x_[i % divisor_x_.size()] * 3.0f)"),
+    ("divisor rule: the generator takes another row's reciprocal", GENERATOR,
+     "cast<int>(divisor_y(y)) - 1;", "max(cast<int>(divisor_y(y)) - 2, 0);"),
+    ("divisor rule: the generator forgets divisor_y", GENERATOR,
+     "sum / (divisor_y(v.y) * divisor_x(v.x))", "sum / divisor_x(v.x)"),
+    # ---- pad clamp
+    ("pad clamp: window starts are not clamped to the input (reference)", WINDOW,
+     "return {std::max<std::int64_t>(start, 0),", "return {start,"),
+    ("pad clamp: window ends are not clamped to the input (reference)", WINDOW,
+     "std::min(stop, axis.input), stop - start}", "stop, stop - start}"),
+    ("pad clamp: memory beside a row is not masked", ALGORITHM,
+     "return select(!may_leave || likely(inside(axis, i)), value, 0.0f);", "return value;"),
+    ("pad clamp: masks by multiplication, which NaN survives", ALGORITHM,
+     "return select(!may_leave || likely(inside(axis, i)), value, 0.0f);",
+     "return value * select(!may_leave || likely(inside(axis, i)), 1.0f, 0.0f);"),
+    ("pad clamp: inside() begins one late", ALGORITHM, "return i >= 0 && i < axis.input;",
+     "return i >= 1 && i < axis.input;"),
+    ("pad clamp: inside() ends one late", ALGORITHM, "return i >= 0 && i < axis.input;",
+     "return i >= 0 && i <= axis.input;"),
+    ("pad clamp: lanes are never clamped", ALGORITHM,
+     "return select(is_border(p, Border::clamped), clamp(i, 0, axis.input - 1), i);", "return i;"),
+    ("pad clamp: rows are not clamped", ALGORITHM,
+     "return select(leaves_rows(p), clamp(likely(i), 0, axis.input - 1), i);", "return i;"),
+    ("pad clamp: the window starts at the input, not in the padding", ALGORITHM,
+     "return o * axis.stride - axis.pad_begin;", "return o * axis.stride;"),
+    ("pad clamp: the first rows may read before the tensor", CALL, "clamped_head_ = head;", "clamped_head_ = 0;"),
+    ("pad clamp: the last rows may read behind the tensor", CALL, "clamped_tail_ = tail;", "clamped_tail_ = 0;"),
+    ("pad clamp: one row too few is clamped", CALL, "clamped_head_ = head;", "clamped_head_ = head > 0 ? head - 1 : 0;"),
+    # ---- tails
+    ("tail: columns behind the last tile are rounded up (planar fixed)", SCHEDULE,
+     "stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)\n            .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)\n            .reorder(xi, yi, xo, yo, v.c, v.n)",
+     "stage.split(v.x, xo, xi, columns, TailStrategy::RoundUp)\n            .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)\n            .reorder(xi, yi, xo, yo, v.c, v.n)"),
+    ("tail: rows behind the last tile are rounded up (planar fixed)", SCHEDULE,
+     "stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)\n            .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)\n            .reorder(xi, yi, xo, yo, v.c, v.n)",
+     "stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)\n            .split(v.y, yo, yi, rows, TailStrategy::RoundUp)\n            .reorder(xi, yi, xo, yo, v.c, v.n)"),
+    ("tail: columns behind the last vector are rounded up (planar, window at run time)", SCHEDULE,
+     "stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards).vectorize(xi)",
+     "stage.split(v.x, xo, xi, columns, TailStrategy::RoundUp).vectorize(xi)"),
+    ("tail: channels behind the last strip are rounded up (channels-last fixed)", SCHEDULE,
+     "stage.split(v.c, co, ci, lanes * vectors, TailStrategy::ShiftInwards)",
+     "stage.split(v.c, co, ci, lanes * vectors, TailStrategy::RoundUp)"),
+    ("tail: channels behind the last strip are rounded up (channels-last, window at run time)", SCHEDULE,
+     "stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards)", "stage.split(v.c, co, ci, lanes, TailStrategy::RoundUp)"),
+    ("tail: narrow planes take the wide variant", SCHEDULE,
+     "Expr wide = when.width >= schedule.vector, tall", "Expr wide = when.width >= 1, tall"),
+    ("tail: low planes take the tall variant", SCHEDULE,
+     "tall = when.rows >= schedule.tile_rows;\n    tile(", "tall = when.rows >= 1;\n    tile("),
+    ("tail: the row's last elements are counted twice (global)", ALGORITHM,
+     "select(last >= vectors * lanes, row(", "select(last >= 0, row("),
+    ("tail: the row's last elements are dropped (global)", ALGORITHM,
+     "select(last >= vectors * lanes, row(", "select(last > vectors * lanes, row("),
+    ("tail: a block reaches beyond the window", ALGORITHM,
+     "stages.taps.where(i < p.x.kernel && j < p.y.kernel);", "stages.taps.where(i <= p.x.kernel && j < p.y.kernel);"),
+    ("tail: the last block of taps is dropped", ALGORITHM,
+     "RDom(0, (p.x.kernel + block_w - 1) / block_w,", "RDom(0, max(p.x.kernel / block_w, 1),"),
+    # ---- numbers
+    ("numbers: long windows add up in one f32 chain", GENERATOR,
+     "runtime_window_sum(problem, v, 8, 2, Float(64))", "runtime_window_sum(problem, v, 8, 2, Float(32))"),
+    ("numbers: a sum of -0.0 stays -0.0", GENERATOR, "sum * factor + positive_zero", "sum * factor"),
+    # ---- shares
+    ("shares: the last tile is nobody's", PLAN, "const std::int64_t end = cut(part + 1);",
+     "const std::int64_t end = cut(part + 1) - (part + 1 == parts && parts > 2 ? 1 : 0);"),
+    ("shares: neighbours overlap", PLAN, "std::int64_t at = cut(part);",
+     "std::int64_t at = cut(part) - (part > 0 && cut(part) > 0 ? 1 : 0);"),
+    ("shares: the pool counts a share as finished without the lock", "runtime/thread_pool.cpp",
+     "lock.lock();\n        if (--job->unfinished == 0) job->finished.notify_one();",
+     "--job->unfinished;\n        lock.lock();\n        if (job->unfinished == 0) job->finished.notify_one();"),
+    ("selector: trusts every CPU", "runtime/kernel_registry.cpp",
+     "if (!host_has_feature(*feature)) missing +=", "if (false && !host_has_feature(*feature)) missing +="),
+]
+
+
+def run(command, **options):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def first_failure(output):
+    for line in output.splitlines():
+        if "***" in line:
+            return line.split(":", 1)[1].split(" ..")[0].strip() + " (" + line.split("***")[1].split()[0] + ")"
+    return "no test named"
+
+
+def main():
+    arguments, cmake_options = sys.argv[1:], []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, cmake_options = arguments[:at], arguments[at + 1:]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", required=True, help="an empty or earlier working folder, outside the tree")
+    parser.add_argument("--targets", default="x86-64-avx2", help="targets to build; this host must run them")
+    parser.add_argument("--only", default="", help="mutations whose description holds this word")
+    parser.add_argument("--jobs", default="2")
+    parser.add_argument("--labels", default="conformance|property|runtime|races", help="labels of the tests to run")
+    parser.add_argument("--cmake", default="cmake")
+    options = parser.parse_args(arguments)
+
+    tree, build = os.path.join(options.work, "tree"), os.path.join(options.work, "build")
+    os.makedirs(options.work, exist_ok=True)
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", "build", "__pycache__"))
+    ctest = os.path.join(os.path.dirname(options.cmake), "ctest")
+    environment = dict(os.environ, HALPOOL_PROPERTY_CASES="2000")
+
+    def build_and_test():
+        built = run([options.cmake, "--build", build, "--parallel", options.jobs])
+        if built.returncode != 0:
+            return "does not build", built.stdout[-3000:]
+        # CTest starts with what failed last: without its memory the first test to notice is the same in every run.
+        shutil.rmtree(os.path.join(build, "Testing"), ignore_errors=True)
+        tested = run([ctest, "--test-dir", build, "-L", options.labels, "--stop-on-failure", "--parallel", options.jobs],
+                     env=environment)
+        return ("passes" if tested.returncode == 0 else "fails"), tested.stdout
+
+    wanted = [m for m in MUTATIONS if options.only in m[0]]
+    misfits = 0
+    for name, path, old, _ in wanted:
+        with open(os.path.join(tree, path), encoding="utf-8") as file:
+            count = file.read().count(old)
+        if count != 1:
+            print(f"does not fit: {name}: {path} holds its text {count} times, not once")
+            misfits += 1
+    if misfits:
+        return 2
+
+    configured = run([options.cmake, "-S", tree, "-B", build, "-G", "Ninja", "-DHALPOOL_BUILD_TESTS=ON",
+                      "-DHALPOOL_BUILD_CLI=OFF", f"-DHALPOOL_TARGETS={options.targets}", *cmake_options])
+    if configured.returncode != 0:
+        print(configured.stdout)
+        return 2
+    verdict, output = build_and_test()
+    if verdict != "passes":
+        print(output[-3000:])
+        print(f"the tree as it is {verdict}: nothing to compare mutations with")
+        return 2
+
+    rows, survived = [], 0
+    for name, path, old, new in wanted:
+        file_path = os.path.join(tree, path)
+        with open(file_path, encoding="utf-8") as file:
+            original = file.read()
+        begun = time.time()
+        with open(file_path, "w", encoding="utf-8") as file:
+            file.write(original.replace(old, new))
+        try:
+            verdict, output = build_and_test()
+        finally:
+            with open(file_path, "w", encoding="utf-8") as file:
+                file.write(original)
+        if verdict == "fails":
+            result = "killed by " + first_failure(output)
+        elif verdict == "passes":
+            result = "SURVIVED"
+            survived += 1
+        else:
+            result = "DOES NOT BUILD: " + output.strip().splitlines()[-1]
+            misfits += 1
+        rows.append((name, result))
+        print(f"{name}: {result} ({time.time() - begun:.0f} s)", flush=True)
+
+    if rows and build_and_test()[0] != "passes":
+        print("the restored tree fails: the verdicts above prove nothing")
+        return 2
+
+    width = max((len(name) for name, _ in rows), default=0)
+    print("\n" + "\n".join(f"{name:{width}}  {result}" for name, result in rows))
+    print(f"{len(rows)} mutations, {survived} survived, {misfits} did not build")
+    return 2 if misfits else 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

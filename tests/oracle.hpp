@@ -1,0 +1,123 @@
+// What avg_pool2d means, written from the definition alone and in f64: nothing of the library is used here.
+#ifndef HALPOOL_TESTS_ORACLE_HPP
+#define HALPOOL_TESTS_ORACLE_HPP
+
+#include "strided_layout.hpp"
+
+#include <cmath>
+
+namespace halpool_test {
+
+struct Axis {
+    std::int64_t in, kernel, stride, pad_begin, pad_end;
+
+    std::int64_t out(bool ceil_mode) const {
+        const std::int64_t room = in + pad_begin + pad_end - kernel + (ceil_mode ? stride - 1 : 0);
+        std::int64_t windows = (room >= 0 ? room / stride : -((-room + stride - 1) / stride)) + 1;
+        // PyTorch: the last window must start inside the input or the padding before it.
+        if (ceil_mode && (windows - 1) * stride >= in + pad_begin) --windows;
+        return windows;
+    }
+};
+
+struct Axes {
+    Axis y, x;
+};
+
+inline Axes axes(const Problem &problem) {
+    const auto pick = [](const Ints &values, std::size_t axis) { return values.size() == 1 ? values[0] : values[axis]; };
+    Axes result{};
+    Axis *const both[2] = {&result.y, &result.x};
+    for (std::size_t i = 0; i < 2; ++i) {
+        Axis &axis = *both[i];
+        axis.in = problem.input_shape[problem.input_shape.size() - 2 + i];
+        axis.kernel = pick(problem.kernel_size, i);
+        axis.stride = problem.stride.empty() ? axis.kernel : pick(problem.stride, i);
+        axis.pad_begin = problem.padding.empty() ? 0 : pick(problem.padding, i);
+        axis.pad_end = problem.padding_end.empty() ? axis.pad_begin : pick(problem.padding_end, i);
+    }
+    return result;
+}
+
+inline Ints output_shape(const Problem &problem) {
+    Ints shape = problem.input_shape;
+    const Axes a = axes(problem);
+    shape[shape.size() - 2] = a.y.out(problem.ceil_mode);
+    shape[shape.size() - 1] = a.x.out(problem.ceil_mode);
+    return shape;
+}
+
+struct Exact {
+    double value = 0;       // NaN and infinities as IEEE's addition gives them
+    double magnitude = 0;   // sum |x| / |divisor|
+    std::int64_t taps = 0;  // elements of the input in the window
+    bool only_zeros = true;
+    double divisor = 1;
+};
+
+// plane: the H*W values of one image's channel, row after row.
+inline Exact exact_window(const Problem &problem, const Axes &a, const float *plane, std::int64_t oy,
+                          std::int64_t ox) {
+    std::int64_t y0 = oy * a.y.stride - a.y.pad_begin, x0 = ox * a.x.stride - a.x.pad_begin;
+    std::int64_t y1 = std::min(y0 + a.y.kernel, a.y.in + a.y.pad_end);
+    std::int64_t x1 = std::min(x0 + a.x.kernel, a.x.in + a.x.pad_end);
+    const std::int64_t with_padding = (y1 - y0) * (x1 - x0);
+    y0 = std::max<std::int64_t>(y0, 0);
+    x0 = std::max<std::int64_t>(x0, 0);
+    y1 = std::min(y1, a.y.in);
+    x1 = std::min(x1, a.x.in);
+    Exact exact;
+    if (y1 <= y0 || x1 <= x0) return exact;  // wholly in padding
+    exact.taps = (y1 - y0) * (x1 - x0);
+    exact.divisor = static_cast<double>(problem.divisor_override ? *problem.divisor_override
+                                        : problem.count_include_pad ? with_padding
+                                                                    : exact.taps);
+    double sum = 0, magnitude = 0;
+    for (std::int64_t y = y0; y < y1; ++y)
+        for (std::int64_t x = x0; x < x1; ++x) {
+            const auto value = static_cast<double>(plane[y * a.x.in + x]);
+            sum += value;
+            magnitude += std::fabs(value);
+        }
+    exact.only_zeros = magnitude == 0;
+    exact.value = sum / exact.divisor;
+    exact.magnitude = magnitude / std::fabs(exact.divisor);
+    return exact;
+}
+
+// Every element of the output in C order, from the input's values in C order.
+inline std::vector<Exact> exact_output(const Problem &problem, const std::vector<float> &values) {
+    const Axes a = axes(problem);
+    const auto plane = static_cast<std::size_t>(a.y.in * a.x.in);
+    const std::int64_t out_y = a.y.out(problem.ceil_mode), out_x = a.x.out(problem.ceil_mode);
+    std::vector<Exact> exact;
+    for (std::size_t first = 0; first < values.size(); first += plane)
+        for (std::int64_t y = 0; y < out_y; ++y)
+            for (std::int64_t x = 0; x < out_x; ++x)
+                exact.push_back(exact_window(problem, a, values.data() + first, y, x));
+    return exact;
+}
+
+// The accuracy contract for f32: (2 ceil(log2 n) + 16) units of sum|x| / |divisor|, plus one rounding to f32.
+inline double allowed_error(const Exact &exact) {
+    double log2_taps = 0;
+    while (std::ldexp(1.0, static_cast<int>(log2_taps)) < static_cast<double>(exact.taps)) ++log2_taps;
+    const double contract = (2 * log2_taps + 16) * std::ldexp(1.0, -24) * exact.magnitude;
+    int exponent = 0;
+    std::frexp(exact.value, &exponent);  // value = f * 2^exponent, f in [0.5, 1)
+    const double half_ulp = std::ldexp(1.0, std::max(exponent - 1, -126) - 24);
+    return contract + half_ulp;
+}
+
+inline bool keeps_contract(float got, const Exact &exact) {
+    if (exact.taps == 0) return got == 0;
+    if (std::isnan(exact.value)) return std::isnan(got);
+    if (std::isinf(exact.value)) return static_cast<double>(got) == exact.value;
+    // -0.0 added up is +0.0; a negative divisor may turn its sign.
+    if (exact.only_zeros) return got == 0 && (exact.divisor < 0 || !std::signbit(got));
+    return std::isfinite(got) && std::fabs(static_cast<double>(got) - exact.value) <= allowed_error(exact);
+}
+
+}  // namespace halpool_test
+
+#endif  // HALPOOL_TESTS_ORACLE_HPP

@@ -1,0 +1,195 @@
+// Values and windows chosen to break a sum: very long windows, NaN, infinities, signed zeros, denormals. On every kernel.
+#include "canary_output.hpp"
+#include "guarded_memory.hpp"
+#include "kernels_under_test.hpp"
+#include "oracle.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+namespace halpool_test {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+using ValueAt = std::function<float(std::size_t)>;
+
+class AdversarialValues : public ::testing::TestWithParam<KernelUnderTest> {
+protected:
+    void SetUp() override {
+        if (!GetParam().available) GTEST_SKIP() << GetParam().target << ": " << GetParam().target_reason;
+    }
+
+    // Runs the problem in both memory formats where the kernel takes it; checks each element with the oracle, and with
+    // `also` (value, index in C order).
+    void check(const Problem &problem, const ValueAt &value_at,
+               const std::function<void(float, std::size_t)> &also = nullptr) {
+        const Ints shape = output_shape(problem);
+        std::vector<float> values;
+        std::vector<Exact> exact;
+        for (const bool last : {false, true}) {
+            const StridedLayout input = last ? channels_last(problem.input_shape) : planar(problem.input_shape);
+            const StridedLayout output_layout = last ? channels_last(shape) : planar(shape);
+            SCOPED_TRACE(::testing::Message() << problem << (last ? ", channels-last" : ", planar"));
+            const PlanAttempt attempt = make_plan(problem, input, output_layout, GetParam().name.c_str());
+            if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) continue;
+            ASSERT_EQ(attempt.status, HALPOOL_OK) << attempt.error.message;
+            if (values.empty()) {
+                values.resize(input.count());
+                for (std::size_t i = 0; i < values.size(); ++i) values[i] = value_at(i);
+                exact = exact_output(problem, values);
+            }
+            float *const in = memory_.place(input, Flush::with_page_end);
+            for (std::size_t i = 0; i < values.size(); ++i) in[input.offset(i)] = values[i];
+            CanaryOutput output(output_layout);
+            halpool_error error;
+            ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), in, output.data(), nullptr, &error), HALPOOL_OK)
+                << error.message;
+            ++executed_;
+            EXPECT_EQ(output.damage(), "");
+            for (std::size_t i = 0; i < exact.size(); ++i) {
+                ASSERT_TRUE(keeps_contract(output.value(i), exact[i]))
+                    << "element " << i << ": got " << output.value(i) << ", exact " << exact[i].value << ", allowed error "
+                    << allowed_error(exact[i]);
+                if (also) also(output.value(i), i);
+            }
+        }
+    }
+
+    // Windows of every class, so that each kernel takes some.
+    static std::vector<Problem> every_window_class(std::int64_t channels, std::int64_t height, std::int64_t width) {
+        const Ints shape = {1, channels, height, width};
+        return {{shape, {2}, {2}},
+                {shape, {3}, {1}},
+                {shape, {3}, {1}, {1}},
+                {shape, {3}, {1}, {1}, false, false},
+                {shape, {3}, {2}},
+                {shape, {3}, {2}, {1}, true},
+                {shape, {5, 4}, {2, 3}, {2, 1}},
+                {shape, {5, 4}, {1, 1}, {2, 2}, false, false},
+                {shape, {1, 1}, {1, 1}},
+                {shape, {height, width}}};
+    }
+
+    GuardedMemory memory_;
+    int executed_ = 0;
+};
+
+TEST_P(AdversarialValues, TheMeanOfOnesIsOneHoweverLongTheWindow) {
+    const auto ones = [](std::size_t) { return 1.0f; };
+    const auto is_one = [](float value, std::size_t i) { ASSERT_EQ(value, 1.0f) << "element " << i; };
+    check({{1, 1, 6000, 6000}, {6000}}, ones, is_one);                 // global
+    check({{1, 1, 6001, 6003}, {6000}, {1, 2}}, ones, is_one);         // the same window, sliding
+    check({{1, 3, 4100, 40}, {4100, 40}}, ones, is_one);               // tall
+    check({{1, 3, 40, 4100}, {40, 4100}}, ones, is_one);               // wide
+    check({{1, 1, 1, 100000}, {1, 99999}, {1, 1}}, ones, is_one);      // one row
+    check({{1, 2, 100000, 1}, {99999, 1}, {1, 1}}, ones, is_one);      // one column
+}
+
+TEST_P(AdversarialValues, LongWindowsOfTenthsKeepTheContract) {
+    const auto tenths = [](std::size_t) { return 0.1f; };
+    for (const std::int64_t k : {31, 64, 200}) {
+        const std::int64_t size = k + 17, wide = k / 4 + 1;  // wide: as many windows as the oracle has time for
+        check({{1, 2, size, size}, {k}, {1, 3}}, tenths);
+        check({{1, 2, size, size}, {k}, {wide, 3}, {k / 2}, false, false}, tenths);
+        check({{1, 2, size, size}, {k}, {3, wide}, {k / 2}, true}, tenths);
+        check({{1, 1, k, k}, {k}}, tenths);
+    }
+    check({{1, 1, 3000, 2500}, {3000, 2500}}, tenths);
+}
+
+TEST_P(AdversarialValues, LongWindowsWhoseTermsCancelKeepTheContract) {
+    const auto cancel = [](std::size_t i) {
+        return (i % 2 == 0 ? 1.0f : -1.0f) * (1e4f + static_cast<float>(i % 1009));
+    };
+    check({{1, 2, 90, 90}, {64}, {5}}, cancel);
+    check({{1, 2, 501, 499}, {501, 499}}, cancel);
+    for (const Problem &problem : every_window_class(5, 23, 37)) check(problem, cancel);
+}
+
+TEST_P(AdversarialValues, ANaNReachesExactlyTheWindowsThatHoldIt) {
+    for (const Problem &problem : every_window_class(3, 19, 35)) {
+        const auto count = static_cast<std::size_t>(3 * 19 * 35);
+        for (const std::size_t at : {std::size_t{0}, std::size_t{34}, std::size_t{35}, count / 2, count - 35, count - 1})
+            check(problem, [at](std::size_t i) { return i == at ? kNaN : static_cast<float>(i % 7); });
+    }
+    EXPECT_GT(executed_, 0);
+}
+
+TEST_P(AdversarialValues, InfinitiesReachExactlyTheWindowsThatHoldThem) {
+    for (const Problem &problem : every_window_class(17, 9, 21))
+        for (const std::size_t at : {0, 20, 21, 100, 188, 189, 17 * 9 * 21 - 1}) {
+            check(problem, [at](std::size_t i) { return i == at ? kInfinity : 1.0f; });
+            check(problem, [at](std::size_t i) { return i == at ? -kInfinity : -2.0f; });
+            check(problem, [at](std::size_t i) { return i == at ? kInfinity : i == at + 1 ? -kInfinity : 3.0f; });
+        }
+    EXPECT_GT(executed_, 0);
+}
+
+TEST_P(AdversarialValues, MinusZerosAddUpToPlusZero) {
+    for (const Problem &problem : every_window_class(20, 18, 33))
+        check(problem, [](std::size_t) { return -0.0f; },
+              [](float value, std::size_t i) {
+                  ASSERT_EQ(value, 0.0f) << "element " << i;
+                  ASSERT_FALSE(std::signbit(value)) << "element " << i;
+              });
+    EXPECT_GT(executed_, 0);
+}
+
+TEST_P(AdversarialValues, DenormalsAreNotFlushed) {
+    constexpr float kSmallest = std::numeric_limits<float>::denorm_min();
+    const auto exactly = [](float want) {
+        return [want](float value, std::size_t i) { ASSERT_EQ(value, want) << "element " << i; };
+    };
+    for (Problem problem : every_window_class(6, 12, 36)) {
+        if (!problem.padding.empty() && problem.count_include_pad) continue;
+        check(problem, [](std::size_t) { return 1024 * kSmallest; }, exactly(1024 * kSmallest));
+        problem.divisor_override = 1;
+        check(problem, [](std::size_t) { return kSmallest; });
+    }
+    EXPECT_GT(executed_, 0);
+}
+
+TEST_P(AdversarialValues, ASumThatOverflowsIsInfinite) {
+    constexpr float kLargest = std::numeric_limits<float>::max();
+    for (const Problem &problem : every_window_class(6, 12, 36)) {
+        if (!problem.padding.empty() || problem.kernel_size == Ints{1, 1}) continue;
+        for (const bool last : {false, true}) {
+            const StridedLayout input = last ? channels_last(problem.input_shape) : planar(problem.input_shape);
+            const Ints shape = output_shape(problem);
+            CanaryOutput output(last ? channels_last(shape) : planar(shape));
+            const PlanAttempt attempt = make_plan(problem, input, output.layout(), GetParam().name.c_str());
+            if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) continue;
+            ASSERT_EQ(attempt.status, HALPOOL_OK) << attempt.error.message;
+            float *const in = memory_.place(input, Flush::with_page_begin);
+            for (std::size_t i = 0; i < input.count(); ++i) in[input.offset(i)] = kLargest;
+            ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), in, output.data(), nullptr, nullptr), HALPOOL_OK);
+            for (std::size_t i = 0; i < output.layout().count(); ++i) ASSERT_EQ(output.value(i), kInfinity) << problem;
+            ++executed_;
+        }
+    }
+    EXPECT_GT(executed_, 0);
+}
+
+TEST_P(AdversarialValues, WindowsWhollyInPaddingGiveZero) {
+    Problem problem{{1, 3, 6, 20}, {2}, {1}, {5}};
+    problem.allow_any_padding = true;
+    for (const bool include : {true, false})
+        for (const bool ceil_mode : {true, false}) {
+            problem.count_include_pad = include;
+            problem.ceil_mode = ceil_mode;
+            problem.kernel_size = {2};
+            check(problem, [](std::size_t) { return kInfinity; });
+            problem.kernel_size = {3};
+            check(problem, [](std::size_t) { return kNaN; });
+        }
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryKernel, AdversarialValues, ::testing::ValuesIn(kernels_under_test()),
+                         [](const auto &instance) { return test_name(instance.param); });
+
+}  // namespace
+}  // namespace halpool_test

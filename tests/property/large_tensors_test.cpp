@@ -1,0 +1,101 @@
+// Tensors around the kernels' limit of 2^30 elements. The memory is reserved, not filled: its pages are zero until
+// written, and windows far apart touch few of them.
+#include "kernels_under_test.hpp"
+#include "oracle.hpp"
+
+#include <gtest/gtest.h>
+
+#include <sys/mman.h>
+
+namespace halpool_test {
+namespace {
+
+class ReservedFloats {
+public:
+    explicit ReservedFloats(std::size_t count) : bytes_(count * sizeof(float)) {
+        memory_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+    ~ReservedFloats() {
+        if (memory_ != MAP_FAILED) munmap(memory_, bytes_);
+    }
+    ReservedFloats(const ReservedFloats &) = delete;
+    ReservedFloats &operator=(const ReservedFloats &) = delete;
+    float *data() const { return memory_ == MAP_FAILED ? nullptr : static_cast<float *>(memory_); }
+
+private:
+    std::size_t bytes_;
+    void *memory_;
+};
+
+class LargeTensors : public ::testing::TestWithParam<KernelUnderTest> {
+protected:
+    // One window in each corner and between, far apart. Its first and its last element are set to values of their own.
+    void check(const Problem &problem, bool last, bool must_run) {
+        const Ints &shape = problem.input_shape;
+        const StridedLayout input = last ? channels_last(shape) : planar(shape);
+        const Ints out_shape = output_shape(problem);
+        const StridedLayout output = last ? channels_last(out_shape) : planar(out_shape);
+        SCOPED_TRACE(::testing::Message() << problem << (last ? ", channels-last" : ", planar"));
+        const PlanAttempt made = make_plan(problem, input, output, GetParam().name.c_str());
+        if (made.status == HALPOOL_ERROR_UNSUPPORTED && !must_run) return;
+        ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
+        ++executed_;
+
+        const ReservedFloats memory(input.count());
+        ASSERT_NE(memory.data(), nullptr) << "no address space for " << input.count() << " floats";
+        const Axes a = axes(problem);
+        const auto at = [&](std::int64_t n, std::int64_t c, std::int64_t y, std::int64_t x) -> float & {
+            return memory.data()[n * input.strides[0] + c * input.strides[1] + y * input.strides[2] +
+                                 x * input.strides[3]];
+        };
+        float value = 1;
+        std::vector<float> want;
+        for (std::int64_t n = 0; n < out_shape[0]; ++n)
+            for (std::int64_t c = 0; c < out_shape[1]; ++c)
+                for (std::int64_t y = 0; y < out_shape[2]; ++y)
+                    for (std::int64_t x = 0; x < out_shape[3]; ++x, ++value) {
+                        at(n, c, y * a.y.stride, x * a.x.stride) = value;
+                        at(n, c, y * a.y.stride + a.y.kernel - 1, x * a.x.stride + a.x.kernel - 1) = 2 * value;
+                        want.push_back(3 * value / static_cast<float>(a.y.kernel * a.x.kernel));
+                    }
+        std::vector<float> got(output.span());
+        halpool_error error;
+        ASSERT_EQ(halpool_plan_execute(made.plan.get(), memory.data(), got.data(), nullptr, &error), HALPOOL_OK)
+            << error.message;
+        for (std::size_t i = 0; i < want.size(); ++i)
+            ASSERT_FLOAT_EQ(got[static_cast<std::size_t>(output.offset(i))], want[i]) << "element " << i;
+    }
+
+    int executed_ = 0;
+};
+
+constexpr std::int64_t kLimit = (std::int64_t{1} << 30) - 1;
+
+TEST_P(LargeTensors, AreAddressedToTheirLastElement) {
+    const KernelUnderTest &kernel = GetParam();
+    if (!kernel.available) GTEST_SKIP() << kernel.target << ": " << kernel.target_reason;
+    if (kernel.window != "generic" && kernel.window != "any") GTEST_SKIP() << "for windows far apart";
+
+    const Problem below[] = {{{1, 1, 32767, 32768}, {3, 4}, {16382, 16382}},  // few rows, few columns
+                             {{1, 1, 3, 357000000}, {3, 5}, {3, 89249998}},    // long rows
+                             {{7, 3, 7150, 7150}, {2}, {7148}}};              // several planes
+    const Problem above[] = {{{1, 1, 32769, 65536}, {3, 4}, {16383, 32766}}, {{3, 3, 16384, 16384}, {2}, {16382}}};
+    for (const Problem &problem : below) {
+        std::int64_t elements = 1;
+        for (const std::int64_t extent : problem.input_shape) elements *= extent;
+        ASSERT_LE(elements, kLimit);
+        check(problem, false, kernel.layout != "nhwc");
+        check(problem, true, kernel.layout != "nchw");
+    }
+    for (const Problem &problem : above) {
+        check(problem, false, kernel.layout == "any");
+        check(problem, true, kernel.layout == "any");
+    }
+    EXPECT_GT(executed_, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryKernel, LargeTensors, ::testing::ValuesIn(kernels_under_test()),
+                         [](const auto &instance) { return test_name(instance.param); });
+
+}  // namespace
+}  // namespace halpool_test

@@ -1,0 +1,162 @@
+#include "random_problem.hpp"
+
+#include "oracle.hpp"
+
+#include <limits>
+
+namespace halpool_test {
+namespace {
+
+// Additions an oracle does for one case: keeps thousands of cases within the time of a unit test.
+constexpr std::int64_t kMostAdditions = 1500000;
+
+std::int64_t extent(Random &random) {
+    switch (random.between(0, 5)) {
+    case 0: return random.between(1, 9);
+    case 1: return random.between(14, 18);
+    case 2: return random.between(30, 34);
+    default: return random.between(1, 70);
+    }
+}
+
+std::int64_t kernel_extent(Random &random) {
+    return random.one_in(8) ? random.between(10, 40) : random.between(1, 9);
+}
+
+Ints one_or_two(Random &random, std::int64_t y, std::int64_t x) {
+    return y == x && random.one_in(2) ? Ints{y} : Ints{y, x};
+}
+
+void choose_window(Random &random, Problem &problem, std::int64_t height, std::int64_t width) {
+    std::int64_t ky = 0, kx = 0, sy = 0, sx = 0;
+    switch (random.between(0, 9)) {
+    case 0:
+    case 1: ky = kx = 2, sy = sx = 2; break;
+    case 2:
+    case 3: ky = kx = 3, sy = sx = 1; break;
+    case 4: ky = kx = 3, sy = sx = 2; break;
+    case 5:  // global
+        ky = height, kx = width, sy = random.between(1, 5), sx = random.between(1, 5);
+        break;
+    default:
+        ky = kernel_extent(random), kx = random.one_in(2) ? ky : kernel_extent(random);
+        sy = random.between(1, 5), sx = random.one_in(2) ? sy : random.between(1, 5);
+        if (random.one_in(6)) sx = kx + random.between(0, 3), sy = ky;
+    }
+    problem.kernel_size = one_or_two(random, ky, kx);
+    problem.stride = sy == ky && sx == kx && random.one_in(2) ? Ints{} : one_or_two(random, sy, sx);
+
+    const bool global = ky == height && kx == width;
+    if (!random.one_in(3) && !(global && random.one_in(2))) {
+        problem.allow_any_padding = random.one_in(5);
+        const auto pad = [&](std::int64_t k) {
+            return random.between(0, problem.allow_any_padding ? k + random.between(0, 4) : k / 2);
+        };
+        problem.padding = one_or_two(random, pad(ky), pad(kx));
+        if (random.one_in(3)) problem.padding_end = one_or_two(random, pad(ky), pad(kx));
+    }
+    problem.ceil_mode = random.one_in(2);
+    problem.count_include_pad = random.one_in(2);
+    if (random.one_in(6)) {
+        constexpr std::array<std::int64_t, 7> kDivisors = {1, 2, 7, 1000003, -1, -3, 4096};
+        problem.divisor_override = kDivisors[static_cast<std::size_t>(random.between(0, 6))];
+    }
+}
+
+// Axes in any order, each with gaps behind it, some walked backwards: transposed, cropped and sliced views.
+StridedLayout view(Random &random, const Ints &shape, bool is_input) {
+    std::vector<std::size_t> order(shape.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    switch (random.between(0, 3)) {
+    case 0: break;  // a cropped planar image
+    case 1:         // a cropped channels-last image
+        order = shape.size() == 4 ? std::vector<std::size_t>{0, 2, 3, 1} : std::vector<std::size_t>{1, 2, 0};
+        break;
+    default:
+        for (std::size_t i = order.size(); i-- > 1;)
+            std::swap(order[i], order[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(i)))]);
+    }
+    StridedLayout layout{shape, Ints(shape.size())};
+    std::int64_t next = 1;
+    const bool sparse = random.one_in(2), backwards = random.one_in(4);
+    for (std::size_t i = order.size(); i-- > 0;) {
+        const std::size_t axis = order[i];
+        if (sparse && random.one_in(4)) next *= random.between(2, 3);
+        layout.strides[axis] = next;
+        next *= std::max<std::int64_t>(shape[axis], 1) + (random.one_in(2) ? random.between(0, 5) : 0);
+        if (backwards && random.one_in(2)) layout.strides[axis] = -layout.strides[axis];
+        if (is_input && random.one_in(40)) layout.strides[axis] = 0;  // an expanded view
+    }
+    return layout;
+}
+
+StridedLayout any_layout(Random &random, const Ints &shape, bool is_input, std::int64_t kind) {
+    if (kind < 4) return planar(shape);
+    if (kind < 8) return channels_last(shape);
+    return view(random, shape, is_input);
+}
+
+std::vector<float> random_values(Random &random, std::size_t count) {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const std::int64_t kind = random.between(0, 11);
+    const double offset = kind < 4 ? 0 : kind < 7 ? 100 : 1;
+    std::vector<float> values(count);
+    for (float &value : values) {
+        value = static_cast<float>(random.unit() * 2 - 1 + offset);
+        if (kind == 8) value = random.one_in(2) ? -0.0f : 0.0f;
+        if (kind == 9) value *= 0x1p-135f;  // denormal
+        if (kind == 10 && random.one_in(30)) {
+            const std::int64_t which = random.between(0, 2);
+            value = which == 0 ? std::numeric_limits<float>::quiet_NaN() : which == 1 ? kInfinity : -kInfinity;
+        }
+        if (kind == 11) value = -0.0f;
+    }
+    return values;
+}
+
+std::int64_t additions(const Problem &problem) {
+    const Axes a = axes(problem);
+    const std::int64_t planes =
+        problem.input_shape.size() == 4 ? problem.input_shape[0] * problem.input_shape[1] : problem.input_shape[0];
+    return planes * a.y.out(problem.ceil_mode) * std::min(a.y.kernel, a.y.in) * a.x.out(problem.ceil_mode) *
+           std::min(a.x.kernel, a.x.in);
+}
+
+}  // namespace
+
+RandomCase random_case(std::uint64_t seed, std::int64_t number) {
+    Random random(seed * 0x2545f4914f6cdd1du + static_cast<std::uint64_t>(number));
+    RandomCase result;
+    for (;;) {
+        Problem problem;
+        const std::int64_t height = extent(random), width = extent(random);
+        const std::int64_t images = random.one_in(25) ? 0 : random.between(1, 3), channels = extent(random);
+        problem.input_shape = random.one_in(8) ? Ints{channels, height, width}
+                                               : Ints{images, channels, height, width};
+        choose_window(random, problem, height, width);
+        const Ints shape = output_shape(problem);
+        if (shape[shape.size() - 1] < 1 || shape[shape.size() - 2] < 1) continue;
+        if (additions(problem) > kMostAdditions) continue;
+
+        const std::int64_t kind = random.between(0, 10);
+        result.problem = problem;
+        result.input = any_layout(random, problem.input_shape, true, kind);
+        // Mostly the input's own format; some callers change it on the way.
+        result.output = any_layout(random, shape, false, random.one_in(12) ? random.between(0, 10) : kind);
+        break;
+    }
+    result.values = random_values(random, result.input.count());
+    // Elements that share memory have one value.
+    for (std::size_t axis = 0; axis < result.input.shape.size(); ++axis)
+        if (result.input.strides[axis] == 0) {
+            std::size_t inner = 1;
+            for (std::size_t i = axis + 1; i < result.input.shape.size(); ++i)
+                inner *= static_cast<std::size_t>(result.input.shape[i]);
+            const std::size_t block = inner * static_cast<std::size_t>(result.input.shape[axis]);
+            for (std::size_t i = 0; block != 0 && i < result.values.size(); ++i)
+                result.values[i] = result.values[i / block * block + i % inner];
+        }
+    return result;
+}
+
+}  // namespace halpool_test

@@ -1,0 +1,107 @@
+// What the library says of itself: version, features, targets, kernels.
+#include "kernels_under_test.hpp"
+
+#include <gtest/gtest.h>
+
+#include <iterator>
+#include <set>
+#include <sstream>
+
+namespace halpool_test {
+namespace {
+
+std::vector<halpool_target_info> targets() {
+    std::vector<halpool_target_info> all;
+    for (std::size_t i = 0; i < halpool_target_count(); ++i) all.push_back(halpool_target_at(i));
+    return all;
+}
+
+TEST(Library, VersionIsTheHeaders) {
+    std::ostringstream header;
+    header << HALPOOL_VERSION_MAJOR << '.' << HALPOOL_VERSION_MINOR << '.' << HALPOOL_VERSION_PATCH;
+    EXPECT_EQ(halpool_version(), header.str());
+}
+
+TEST(Library, TargetsHaveNamesAndReasonsAndEndWithThePortableOne) {
+    std::set<std::string> names;
+    for (const halpool_target_info &target : targets()) {
+        EXPECT_TRUE(names.insert(target.name).second) << target.name << " is listed twice";
+        EXPECT_STRNE(target.reason, "") << target.name;
+    }
+    ASSERT_FALSE(names.empty());
+    EXPECT_TRUE(targets().back().available);
+}
+
+TEST(Library, EveryConfiguredTargetIsBuiltIn) {
+    std::set<std::string> names;
+    for (const halpool_target_info &target : targets()) names.insert(target.name);
+    std::istringstream configured(HALPOOL_CONFIGURED_TARGETS);
+    std::size_t count = 0;
+    for (std::string target; std::getline(configured, target, ' '); ++count)
+        EXPECT_EQ(names.count(target), 1u) << target;
+    EXPECT_EQ(names.size(), count + 1) << "the configured targets and the portable one";
+}
+
+TEST(Library, EveryTargetHasEveryWindowClassInBothLayouts) {
+    std::set<std::string> kernels;
+    for (const KernelUnderTest &kernel : kernels_under_test())
+        kernels.insert(kernel.target + " " + kernel.layout + " " + kernel.window);
+    std::istringstream configured(HALPOOL_CONFIGURED_TARGETS);
+    for (std::string target; std::getline(configured, target, ' ');)
+        for (const char *layout : {"nchw", "nhwc"})
+            for (const char *window : {"generic", "2x2s2", "3x3s1", "3x3s2", "global"})
+                EXPECT_EQ(kernels.count(target + " " + layout + " " + window), 1u)
+                    << target << " " << layout << " " << window;
+}
+
+TEST(Library, KernelNamesSayOperatorTypeLayoutWindowAndTarget) {
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < halpool_kernel_count(); ++i) {
+        const halpool_kernel_info kernel = halpool_kernel_at(i);
+        EXPECT_TRUE(names.insert(kernel.name).second) << kernel.name << " is listed twice";
+        EXPECT_STREQ(kernel.op, "avg_pool2d");
+        EXPECT_STREQ(kernel.dtype, "f32");
+        if (std::string(kernel.layout) == "any") continue;
+        std::string target = kernel.target;
+        for (char &c : target)
+            if (c == '-') c = '_';
+        std::string name = kernel.name;
+        for (char &c : name)
+            if (c == '-') c = '_';
+        EXPECT_EQ(name, std::string("avg_pool2d_f32_") + kernel.layout + "_" + kernel.window + "_" + target);
+    }
+    EXPECT_STREQ(halpool_kernel_at(halpool_kernel_count() - 1).layout, "any") << "the reference comes last";
+}
+
+TEST(Library, AnIndexOutOfRangeGivesNullFields) {
+    for (const std::size_t index : {halpool_target_count(), ~std::size_t{0}}) {
+        EXPECT_EQ(halpool_target_at(index).name, nullptr);
+        EXPECT_EQ(halpool_target_at(index).reason, nullptr);
+        EXPECT_EQ(halpool_target_at(index).available, 0);
+    }
+    for (const std::size_t index : {halpool_kernel_count(), ~std::size_t{0}}) {
+        EXPECT_EQ(halpool_kernel_at(index).name, nullptr);
+        EXPECT_EQ(halpool_kernel_at(index).target, nullptr);
+    }
+}
+
+TEST(Library, HostFeaturesAreWordsAndExplainTheTargets) {
+    std::istringstream features(halpool_host_features());
+    const std::set<std::string> words{std::istream_iterator<std::string>(features),
+                                      std::istream_iterator<std::string>()};
+    for (const halpool_target_info &target : targets()) {
+        const std::string name = target.name, feature = name.substr(name.rfind('-') + 1);
+        if (feature != "sse41" && feature != "avx2") continue;
+        EXPECT_EQ(target.available != 0, words.count(feature) != 0) << name << ": " << target.reason;
+    }
+}
+
+TEST(Library, StringsAreStatic) {
+    EXPECT_EQ(halpool_version(), halpool_version());
+    EXPECT_EQ(halpool_host_features(), halpool_host_features());
+    EXPECT_EQ(halpool_target_at(0).reason, halpool_target_at(0).reason);
+    EXPECT_EQ(halpool_kernel_at(0).name, halpool_kernel_at(0).name);
+}
+
+}  // namespace
+}  // namespace halpool_test

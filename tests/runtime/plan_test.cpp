@@ -1,0 +1,291 @@
+// Plans: which kernel, why, forcing one by argument and by environment, empty batches, views.
+#include "canary_output.hpp"
+#include "kernels_under_test.hpp"
+#include "oracle.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <numeric>
+
+namespace halpool_test {
+namespace {
+
+// An environment variable for the length of a scope.
+class Environment {
+public:
+    Environment(const char *name, const char *value) : name_(name) {
+        const char *const before = std::getenv(name);
+        had_ = before != nullptr;
+        if (had_) before_ = before;
+        setenv(name, value, 1);
+    }
+    ~Environment() {
+        if (had_) setenv(name_, before_.c_str(), 1);
+        else unsetenv(name_);
+    }
+    Environment(const Environment &) = delete;
+    Environment &operator=(const Environment &) = delete;
+
+private:
+    const char *name_;
+    bool had_;
+    std::string before_;
+};
+
+class Plan : public ::testing::Test {
+protected:
+    void SetUp() override {
+        unsetenv("HALPOOL_KERNEL");
+        unsetenv("HALPOOL_TARGET");
+    }
+    const Problem problem_{{1, 16, 8, 8}, {2}};
+    const StridedLayout input_ = planar({1, 16, 8, 8}), output_ = planar({1, 16, 4, 4});
+
+    PlanAttempt attempt(const char *kernel = nullptr, const char *target = nullptr) const {
+        return make_plan(problem_, input_, output_, kernel, target);
+    }
+};
+
+// ---- Choice and reasons --------------------------------------------------------------------------------------------
+
+TEST_F(Plan, ListsEveryKernelOnceInTheRegistrysOrderWithAReasonAndOneChosen) {
+    const PlanAttempt made = attempt();
+    ASSERT_EQ(made.status, HALPOOL_OK);
+    ASSERT_EQ(halpool_plan_candidate_count(made.plan.get()), halpool_kernel_count());
+    int chosen = 0;
+    for (std::size_t i = 0; i < halpool_kernel_count(); ++i) {
+        const halpool_candidate candidate = halpool_plan_candidate_at(made.plan.get(), i);
+        EXPECT_STREQ(candidate.kernel, halpool_kernel_at(i).name);
+        EXPECT_STREQ(candidate.target, halpool_kernel_at(i).target);
+        ASSERT_NE(candidate.reason, nullptr);
+        EXPECT_STRNE(candidate.reason, "") << candidate.kernel;
+        if (!candidate.chosen) continue;
+        ++chosen;
+        EXPECT_STREQ(candidate.kernel, halpool_plan_kernel(made.plan.get()));
+        EXPECT_STREQ(candidate.target, halpool_plan_target(made.plan.get()));
+    }
+    EXPECT_EQ(chosen, 1);
+    const halpool_candidate none = halpool_plan_candidate_at(made.plan.get(), halpool_kernel_count());
+    EXPECT_EQ(none.kernel, nullptr);
+    EXPECT_EQ(none.reason, nullptr);
+    EXPECT_EQ(none.chosen, 0);
+}
+
+TEST_F(Plan, DescribesTheProblemTheChosenKernelAndThoseBeforeIt) {
+    for (const KernelUnderTest &kernel : kernels_under_test()) {
+        const PlanAttempt made = attempt(kernel.name.c_str());
+        if (made.status != HALPOOL_OK) continue;
+        const std::string text = halpool_plan_describe(made.plan.get());
+        EXPECT_NE(text.find("16"), std::string::npos) << text;
+        EXPECT_NE(text.find(kernel.name), std::string::npos) << text;
+        for (std::size_t i = 0;; ++i) {
+            const halpool_candidate candidate = halpool_plan_candidate_at(made.plan.get(), i);
+            ASSERT_NE(candidate.kernel, nullptr);
+            if (candidate.chosen) break;
+            EXPECT_NE(text.find(candidate.kernel), std::string::npos) << text;
+            EXPECT_NE(text.find(candidate.reason), std::string::npos) << text;
+        }
+    }
+}
+
+TEST_F(Plan, ChoosesTheFixedAndGlobalKernelsForTheWindowsTheyAreFor) {
+    const struct {
+        Problem problem;
+        const char *window;
+    } cases[] = {{{{1, 64, 56, 56}, {2}}, "2x2s2"},
+                 {{{1, 64, 56, 56}, {3}, {1}, {1}}, "3x3s1"},
+                 {{{1, 64, 56, 56}, {3}, {2}, {1}}, "3x3s2"},
+                 {{{1, 64, 56, 56}, {17}, {2}, {8}}, "generic"},
+                 {{{1, 64, 7, 7}, {7}}, "global"}};
+    bool any_built_in_runs = false;
+    for (const KernelUnderTest &kernel : kernels_under_test())
+        any_built_in_runs = any_built_in_runs || (kernel.available && kernel.layout != "any");
+    if (!any_built_in_runs) GTEST_SKIP() << "no target of this build but the portable one runs on this host";
+    for (const auto &c : cases)
+        for (const bool last : {false, true}) {
+            SCOPED_TRACE(::testing::Message() << c.problem << (last ? " channels-last" : " planar"));
+            const Ints shape = output_shape(c.problem);
+            const PlanAttempt made =
+                make_plan(c.problem, last ? channels_last(c.problem.input_shape) : planar(c.problem.input_shape),
+                          last ? channels_last(shape) : planar(shape));
+            ASSERT_EQ(made.status, HALPOOL_OK);
+            for (const KernelUnderTest &kernel : kernels_under_test())
+                if (kernel.name == halpool_plan_kernel(made.plan.get())) {
+                    EXPECT_EQ(kernel.window, c.window);
+                    EXPECT_EQ(kernel.layout, last ? "nhwc" : "nchw");
+                }
+        }
+}
+
+// ---- Forcing -------------------------------------------------------------------------------------------------------
+
+TEST_F(Plan, ForcedByNameRunsThatKernelOrSaysWhyNot) {
+    for (const KernelUnderTest &kernel : kernels_under_test()) {
+        const PlanAttempt made = attempt(kernel.name.c_str());
+        if (made.status == HALPOOL_OK) {
+            EXPECT_TRUE(kernel.available);
+            EXPECT_EQ(halpool_plan_kernel(made.plan.get()), kernel.name);
+        } else {
+            EXPECT_EQ(made.status, HALPOOL_ERROR_UNSUPPORTED);
+            EXPECT_STRNE(made.error.message, "");
+            EXPECT_EQ(made.plan, nullptr);
+        }
+    }
+}
+
+TEST_F(Plan, ForcedToATargetTakesOneOfItsKernels) {
+    for (std::size_t i = 0; i < halpool_target_count(); ++i) {
+        const halpool_target_info target = halpool_target_at(i);
+        const PlanAttempt made = attempt(nullptr, target.name);
+        EXPECT_EQ(made.status, target.available ? HALPOOL_OK : HALPOOL_ERROR_UNSUPPORTED) << made.error.message;
+        const std::string said = made.plan ? halpool_plan_target(made.plan.get()) : made.error.message;
+        EXPECT_NE(said.find(target.name), std::string::npos) << said;
+    }
+}
+
+TEST_F(Plan, ForcedToAnUnknownNameSaysSo) {
+    for (const bool kernel : {true, false}) {
+        const PlanAttempt made = attempt(kernel ? "no_such_name" : nullptr, kernel ? nullptr : "no_such_name");
+        EXPECT_EQ(made.status, HALPOOL_ERROR_UNSUPPORTED);
+        EXPECT_NE(std::string(made.error.message).find("no_such_name"), std::string::npos) << made.error.message;
+    }
+}
+
+TEST_F(Plan, ForcedToAKernelOfAnotherTargetIsRefused) {
+    const std::vector<KernelUnderTest> kernels = kernels_under_test();
+    const std::string reference = kernels.back().name, portable = kernels.back().target;
+    EXPECT_EQ(attempt(reference.c_str(), portable.c_str()).status, HALPOOL_OK);
+    for (const KernelUnderTest &kernel : kernels) {
+        if (kernel.target == portable) continue;
+        EXPECT_EQ(attempt(kernel.name.c_str(), portable.c_str()).status, HALPOOL_ERROR_UNSUPPORTED) << kernel;
+        EXPECT_EQ(attempt(reference.c_str(), kernel.target.c_str()).status, HALPOOL_ERROR_UNSUPPORTED) << kernel;
+    }
+}
+
+TEST_F(Plan, AnInvalidProblemIsRefusedBeforeAnUnknownKernel) {
+    const Problem invalid{{1, 16, 8, 8}, {2}, {0}};
+    const PlanAttempt made = make_plan(invalid, input_, output_, "no_such_name");
+    EXPECT_EQ(made.status, HALPOOL_ERROR_INVALID_ARGUMENT);
+    EXPECT_STREQ(made.error.message, "stride should not be zero");
+}
+
+TEST_F(Plan, TheEnvironmentForcesTheKernelAndTheTarget) {
+    for (const KernelUnderTest &kernel : kernels_under_test()) {
+        const bool forced_ok = attempt(kernel.name.c_str()).status == HALPOOL_OK;
+        {
+            const Environment environment("HALPOOL_KERNEL", kernel.name.c_str());
+            const PlanAttempt made = attempt();
+            ASSERT_EQ(made.status, forced_ok ? HALPOOL_OK : HALPOOL_ERROR_UNSUPPORTED) << made.error.message;
+            EXPECT_EQ(halpool_plan_kernel(made.plan.get()), made.plan ? kernel.name : "");
+        }
+        const Environment environment("HALPOOL_TARGET", kernel.target.c_str());
+        const PlanAttempt made = attempt();
+        ASSERT_EQ(made.status, kernel.available ? HALPOOL_OK : HALPOOL_ERROR_UNSUPPORTED) << made.error.message;
+        EXPECT_EQ(halpool_plan_target(made.plan.get()), made.plan ? kernel.target : "");
+    }
+}
+
+TEST_F(Plan, TheEnvironmentForcesTheSimpleCallToo) {
+    const Environment environment("HALPOOL_KERNEL", "no_such_name");
+    const halpool_avg_pool2d_options options = problem_.c_options();
+    const halpool_tensor_desc in = input_.desc(), out = output_.desc();
+    const std::vector<float> input(input_.count());
+    CanaryOutput output(output_);
+    halpool_error error;
+    EXPECT_EQ(halpool_avg_pool2d(&options, &in, input.data(), &out, output.data(), &error), HALPOOL_ERROR_UNSUPPORTED);
+    EXPECT_NE(std::string(error.message).find("no_such_name"), std::string::npos);
+    EXPECT_TRUE(output.untouched());
+}
+
+TEST_F(Plan, TheArgumentComesBeforeTheEnvironment) {
+    const Environment environment("HALPOOL_KERNEL", "no_such_name");
+    const std::string reference = kernels_under_test().back().name;
+    const PlanAttempt made = attempt(reference.c_str());
+    ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
+    EXPECT_EQ(halpool_plan_kernel(made.plan.get()), reference);
+}
+
+TEST_F(Plan, AnEmptyEnvironmentForcesNothing) {
+    const std::string automatic = halpool_plan_kernel(attempt().plan.get());
+    const Environment kernel("HALPOOL_KERNEL", ""), target("HALPOOL_TARGET", "");
+    const PlanAttempt made = attempt();
+    ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
+    EXPECT_EQ(halpool_plan_kernel(made.plan.get()), automatic);
+}
+
+// ---- Problems ------------------------------------------------------------------------------------------------------
+
+TEST_F(Plan, AnEmptyBatchWorksOnEveryWayToExecuteEvenWithoutData) {
+    const Problem empty{{0, 3, 8, 8}, {2}};
+    for (const KernelUnderTest &kernel : kernels_under_test()) {
+        const PlanAttempt made = make_plan(empty, planar({0, 3, 8, 8}), planar({0, 3, 4, 4}), kernel.name.c_str());
+        if (made.status == HALPOOL_ERROR_UNSUPPORTED) continue;
+        ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
+        float in = 1, out = 42;
+        halpool_execution threads = HALPOOL_EXECUTION_INIT;
+        threads.threads = 3;
+        EXPECT_EQ(halpool_plan_execute(made.plan.get(), &in, &out, nullptr, nullptr), HALPOOL_OK);
+        EXPECT_EQ(halpool_plan_execute(made.plan.get(), &in, &out, &threads, nullptr), HALPOOL_OK);
+        EXPECT_EQ(halpool_plan_execute(made.plan.get(), nullptr, nullptr, nullptr, nullptr), HALPOOL_OK);
+        EXPECT_EQ(halpool_plan_execute_part(made.plan.get(), &in, &out, 1, 2, nullptr), HALPOOL_OK);
+        EXPECT_EQ(out, 42);
+    }
+}
+
+TEST_F(Plan, TheKnownAnswerOfTheDefinition) {
+    const Problem problem{{1, 1, 4, 4}, {3}, {2}, {1}, true};
+    const std::vector<float> want = {14.0f / 9, 10.0f / 3, 2, 19.0f / 3, 11, 6, 4.5f, 7.5f, 4};
+    std::vector<float> input(16);
+    std::iota(input.begin(), input.end(), 1.0f);
+    for (const KernelUnderTest &kernel : kernels_under_test()) {
+        const PlanAttempt made = make_plan(problem, planar({1, 1, 4, 4}), planar({1, 1, 3, 3}), kernel.name.c_str());
+        if (made.status == HALPOOL_ERROR_UNSUPPORTED) continue;
+        std::vector<float> got(9);
+        ASSERT_EQ(halpool_plan_execute(made.plan.get(), input.data(), got.data(), nullptr, nullptr), HALPOOL_OK);
+        for (std::size_t i = 0; i < want.size(); ++i) EXPECT_FLOAT_EQ(got[i], want[i]) << kernel << ", element " << i;
+    }
+}
+
+TEST_F(Plan, ARankThreeTensorIsABatchOfOne) {
+    const Problem three{{5, 9, 11}, {3}, {2}, {1}}, four{{1, 5, 9, 11}, {3}, {2}, {1}};
+    std::vector<float> input(5 * 9 * 11), out3(5 * 5 * 6), out4(5 * 5 * 6);
+    std::iota(input.begin(), input.end(), 0.0f);
+    for (const KernelUnderTest &kernel : kernels_under_test())
+        for (const bool last : {false, true}) {
+            const auto layout = [&](const Ints &shape) { return last ? channels_last(shape) : planar(shape); };
+            const PlanAttempt a =
+                make_plan(three, layout({5, 9, 11}), layout({5, 5, 6}), kernel.name.c_str());
+            const PlanAttempt b =
+                make_plan(four, layout({1, 5, 9, 11}), layout({1, 5, 5, 6}), kernel.name.c_str());
+            ASSERT_EQ(a.status, b.status) << kernel;
+            if (a.status != HALPOOL_OK) continue;
+            ASSERT_EQ(halpool_plan_execute(a.plan.get(), input.data(), out3.data(), nullptr, nullptr), HALPOOL_OK);
+            ASSERT_EQ(halpool_plan_execute(b.plan.get(), input.data(), out4.data(), nullptr, nullptr), HALPOOL_OK);
+            EXPECT_EQ(out3, out4) << kernel;
+        }
+}
+
+TEST_F(Plan, APlanOutlivesWhatItWasMadeFrom) {
+    PlanPtr plan;
+    {
+        auto problem = std::make_unique<Problem>(problem_);
+        auto input = std::make_unique<StridedLayout>(input_), output = std::make_unique<StridedLayout>(output_);
+        auto kernel = std::make_unique<std::string>(kernels_under_test().back().name);
+        plan = make_plan(*problem, *input, *output, kernel->c_str()).plan;
+        std::fill(input->shape.begin(), input->shape.end(), -1);
+        std::fill(problem->kernel_size.begin(), problem->kernel_size.end(), -1);
+        std::fill(kernel->begin(), kernel->end(), '?');
+    }
+    ASSERT_NE(plan, nullptr);
+    EXPECT_EQ(halpool_plan_kernel(plan.get()), kernels_under_test().back().name);
+    EXPECT_NE(std::string(halpool_plan_describe(plan.get())).find(kernels_under_test().back().name),
+              std::string::npos);
+    const std::vector<float> input(input_.count(), 2.0f);
+    std::vector<float> output(output_.count());
+    ASSERT_EQ(halpool_plan_execute(plan.get(), input.data(), output.data(), nullptr, nullptr), HALPOOL_OK);
+    for (const float value : output) EXPECT_EQ(value, 2.0f);
+}
+
+}  // namespace
+}  // namespace halpool_test

@@ -1,0 +1,138 @@
+#include "arguments.hpp"
+
+#include <charconv>
+#include <cstdlib>
+#include <optional>
+#include <stdexcept>
+#include <string_view>
+#include <vector>
+
+namespace halpool::cli {
+
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+    constexpr std::string_view space = " \t\r\n";
+    const std::size_t begin = text.find_first_not_of(space);
+    return begin == text.npos ? "" : text.substr(begin, text.find_last_not_of(space) - begin + 1);
+}
+
+// One value or a sequence of them as Python writes it, brackets or not: "3", "3,3", "(3, 3)", "[]".
+struct Sequence {
+    std::vector<std::string_view> elements;
+    const char *type;  // Python's name for what was typed; NULL: one bare element, which has a type of its own
+};
+
+[[noreturn]] void refuse(const char *argument, const std::string &cause) {
+    throw std::runtime_error(std::string("avg_pool2d(): argument '") + argument + "' " + cause);
+}
+
+Sequence parse_sequence(const char *argument, std::string_view text) {
+    text = trimmed(text);
+    Sequence sequence{{}, nullptr};
+    if (!text.empty() && (text.front() == '[' || text.front() == '(')) {
+        sequence.type = text.front() == '[' ? "list" : "tuple";
+        if (text.size() < 2 || text.back() != (text.front() == '[' ? ']' : ')'))
+            refuse(argument, "has a bracket that is not closed: " + std::string(text));
+        text = trimmed(text.substr(1, text.size() - 2));
+    } else if (text.find(',') != text.npos) {
+        sequence.type = "tuple";
+    }
+    while (!text.empty()) {
+        const std::size_t comma = text.find(',');
+        sequence.elements.push_back(trimmed(text.substr(0, comma)));
+        if (sequence.elements.back().empty()) refuse(argument, "has an empty place between its commas");
+        text = comma == text.npos ? "" : trimmed(text.substr(comma + 1));
+    }
+    return sequence;
+}
+
+// Python's name for the type of a literal.
+const char *python_type(std::string_view literal) {
+    if (literal == "None") return "NoneType";
+    if (literal == "True" || literal == "False") return "bool";
+    const std::size_t sign = literal.front() == '-' || literal.front() == '+' ? 1 : 0;
+    if (literal.size() > sign && literal.find_first_not_of("0123456789", sign) == literal.npos) return "int";
+    const std::string text(literal);
+    char *end = nullptr;
+    std::strtod(text.c_str(), &end);
+    return end == text.c_str() + text.size() ? "float" : "str";
+}
+
+// Of a literal that python_type calls int.
+std::int64_t to_integer(const char *argument, std::string_view literal) {
+    if (literal.front() == '+') literal.remove_prefix(1);
+    std::int64_t value = 0;
+    if (std::from_chars(literal.data(), literal.data() + literal.size(), value).ec != std::errc())
+        refuse(argument, "overflows 64 bits: " + std::string(literal));
+    return value;
+}
+
+std::vector<std::int64_t> parse_integers(const char *argument, const std::string &text) {
+    const Sequence sequence = parse_sequence(argument, text);
+    std::vector<std::int64_t> integers;
+    for (std::size_t i = 0; i < sequence.elements.size(); ++i) {
+        const std::string type = python_type(sequence.elements[i]);
+        if (type == "int") {
+            integers.push_back(to_integer(argument, sequence.elements[i]));
+            continue;
+        }
+        // PyTorch looks at the first element to recognise a tuple of ints, and at the others when it unpacks them.
+        if (i == 0) refuse(argument, "must be tuple of ints, not " + (sequence.type ? sequence.type : type));
+        refuse(argument, "failed to unpack the object at pos " + std::to_string(i + 1) +
+                             " with error \"type must be tuple of ints,but got " + type + "\"");
+    }
+    return integers;
+}
+
+std::optional<std::int64_t> parse_optional_integer(const char *argument, const std::string &text) {
+    const std::string_view literal = trimmed(text);
+    if (literal == "None") return std::nullopt;
+    const std::string type = literal.empty() ? "str" : python_type(literal);
+    if (type != "int") refuse(argument, "must be int, not " + type);
+    return to_integer(argument, literal);
+}
+
+}  // namespace
+
+IntList AvgPool2dArguments::kernel_size_list() const { return parse_integers("kernel_size", kernel_size); }
+
+AvgPool2dOptions AvgPool2dArguments::options() const {
+    AvgPool2dOptions options;
+    if (stride != "None") options.stride = parse_integers("stride", stride);
+    options.padding = parse_integers("padding", padding);
+    options.ceil_mode = ceil_mode;
+    options.count_include_pad = !no_count_include_pad;
+    options.divisor_override = parse_optional_integer("divisor_override", divisor_override);
+    options.padding_end = parse_integers("padding_end", padding_end);
+    options.allow_any_padding = any_padding;
+    return options;
+}
+
+void add_avg_pool2d_arguments(CLI::App &command, AvgPool2dArguments &arguments) {
+    command.add_option("--kernel-size", arguments.kernel_size, "The window: one integer, or height,width")
+        ->required()
+        ->type_name("K[,K]");
+    command.add_option("--stride", arguments.stride, "The window's step; default: the kernel size")
+        ->type_name("S[,S]");
+    command.add_option("--padding", arguments.padding, "Zeros on both sides of an axis; default: 0")
+        ->type_name("P[,P]");
+    command
+        .add_option("--padding-end", arguments.padding_end,
+                    "Zeros at the bottom and the right, where they differ; then --padding is top and left alone")
+        ->type_name("P[,P]");
+    command.add_flag("--any-padding", arguments.any_padding, "Allow a padding over half the kernel size");
+    command.add_flag("--ceil-mode", arguments.ceil_mode, "Round the output size up, not down");
+    command.add_flag("--no-count-include-pad", arguments.no_count_include_pad,
+                     "Divide by the taps inside the image alone");
+    command.add_option("--divisor-override", arguments.divisor_override, "Divide by D instead")->type_name("D");
+    command.add_option("--layout", arguments.layout, "The memory that the kernel works on")
+        ->check(CLI::IsMember({"nchw", "nhwc"}));
+    command.add_option("--target", arguments.target, "Use a kernel of this target (see 'halpool info')")
+        ->type_name("NAME");
+    command.add_option("--kernel", arguments.kernel, "Use this kernel (see 'halpool info')")->type_name("NAME");
+}
+
+Shape parse_shape(const std::string &text) { return parse_integers("shape", text); }
+
+}  // namespace halpool::cli

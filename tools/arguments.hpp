@@ -1,0 +1,31 @@
+// avg_pool2d's arguments on the command line, typed as in a call of torch.nn.functional.avg_pool2d.
+#ifndef HALPOOL_TOOLS_ARGUMENTS_HPP
+#define HALPOOL_TOOLS_ARGUMENTS_HPP
+
+#include <halpool/halpool.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+namespace halpool::cli {
+
+struct AvgPool2dArguments {
+    std::string kernel_size, stride, padding = "0", padding_end, divisor_override = "None";
+    bool ceil_mode = false, no_count_include_pad = false, any_padding = false;
+    std::string layout, target, kernel;
+
+    // These three refuse what is no integer, in PyTorch's words, by throwing std::runtime_error.
+    IntList kernel_size_list() const;
+    AvgPool2dOptions options() const;
+    PlanOptions plan_options() const { return {target, kernel}; }
+};
+
+void add_avg_pool2d_arguments(CLI::App &command, AvgPool2dArguments &arguments);
+
+// "1,3,224,224"
+Shape parse_shape(const std::string &text);
+
+}  // namespace halpool::cli
+
+#endif

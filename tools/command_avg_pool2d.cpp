@@ -1,0 +1,144 @@
+#include "arguments.hpp"
+#include "array_file.hpp"
+#include "commands.hpp"
+#include "report.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <limits>
+#include <memory>
+
+namespace halpool::cli {
+
+namespace {
+
+struct PoolArguments {
+    AvgPool2dArguments pool;
+    std::string input;
+    std::vector<std::string> outputs;
+    int threads = 1;
+    bool json = false;
+};
+
+struct Speed {
+    double seconds = std::numeric_limits<double>::infinity();  // of one execution, the fastest sample's
+    int samples = 0;
+};
+
+// Executes the plan (so the output is complete) and times it: a warm-up, then samples long enough for the clock.
+Speed execute_and_time(const AvgPool2dPlan &plan, const Array &input, Array &output, int threads) {
+    using Clock = std::chrono::steady_clock;
+    constexpr double sample_target = 50e-6, enough = 0.1, too_much = 2.0;
+    constexpr int least_samples = 3;
+    const auto timed = [&](int executions) {
+        const Clock::time_point start = Clock::now();
+        for (int i = 0; i < executions; ++i) plan.execute(input.data(), output.data(), threads);
+        return std::chrono::duration<double>(Clock::now() - start).count();
+    };
+    timed(1);
+    int executions = 1;
+    double total = timed(executions);
+    Speed speed{total, 1};
+    while (total < enough || (speed.samples < least_samples && total < too_much)) {
+        const double sample = timed(executions);
+        total += sample;
+        if (sample < sample_target) executions *= 2;
+        speed.seconds = std::min(speed.seconds, sample / executions);
+        ++speed.samples;
+    }
+    return speed;
+}
+
+// What the kernel reads and writes: the layout that was asked for, else the file's own.
+TensorDesc desc_for_kernel(const TensorDesc &input, const std::string &layout) {
+    if (layout.empty()) return input;
+    return TensorDesc(input.shape(), input.dtype(),
+                      layout == "nhwc" ? MemoryFormat::channels_last : MemoryFormat::contiguous);
+}
+
+std::string chosen_reason(const AvgPool2dPlan &plan) {
+    for (std::size_t i = 0; i < halpool_plan_candidate_count(plan.get()); ++i) {
+        const halpool_candidate candidate = halpool_plan_candidate_at(plan.get(), i);
+        if (candidate.chosen) return candidate.reason;
+    }
+    return "";
+}
+
+std::string duration_text(double seconds) {
+    char text[32];
+    if (seconds < 1e-3) std::snprintf(text, sizeof text, "%.3g us", seconds * 1e6);
+    else if (seconds < 1) std::snprintf(text, sizeof text, "%.3g ms", seconds * 1e3);
+    else std::snprintf(text, sizeof text, "%.3g s", seconds);
+    return text;
+}
+
+void pool(const PoolArguments &arguments) {
+    const IntList kernel_size = arguments.pool.kernel_size_list();
+    const AvgPool2dOptions options = arguments.pool.options();
+
+    Array input = read_array(arguments.input);
+    const TensorDesc input_desc = desc_for_kernel(input.desc, arguments.pool.layout);
+    const bool channels_last = layout_name(input_desc) == "nhwc";
+    const TensorDesc output_desc(avg_pool2d_output_shape(input_desc, kernel_size, options), input_desc.dtype(),
+                                 channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous);
+    const AvgPool2dPlan plan(input_desc, output_desc, kernel_size, options, arguments.pool.plan_options());
+    for (const std::string &path : arguments.outputs) check_array_file(path, output_desc);
+
+    if (input.desc.strides() != input_desc.strides()) input = repacked(input, input_desc);
+    Array output = make_array(output_desc);
+    const Speed speed = execute_and_time(plan, input, output, arguments.threads);
+    write_array(arguments.outputs, output);
+
+    const double bytes = static_cast<double>(element_count(input_desc) * element_size(input_desc.dtype()) +
+                                             element_count(output_desc) * element_size(output_desc.dtype()));
+    const double gigabytes_per_second = bytes / std::max(speed.seconds, 1e-9) / 1e9;
+    if (arguments.json) {
+        print(Json{{"op", "avg_pool2d"},
+                   {"input", arguments.input},
+                   {"outputs", arguments.outputs},
+                   {"input_shape", input_desc.shape()},
+                   {"output_shape", output_desc.shape()},
+                   {"layout", layout_name(input_desc)},
+                   {"kernel", plan.kernel()},
+                   {"target", plan.target()},
+                   {"reason", chosen_reason(plan)},
+                   {"threads", arguments.threads},
+                   {"seconds", speed.seconds},
+                   {"samples", speed.samples},
+                   {"gigabytes_per_second", gigabytes_per_second}});
+        return;
+    }
+    char rate[32];
+    std::snprintf(rate, sizeof rate, "%.3g GB/s", gigabytes_per_second);
+    std::string text = "input   " + shape_text(input_desc.shape()) + " " + layout_name(input_desc) + "  " +
+                       arguments.input + "\n";
+    text += "output  " + shape_text(output_desc.shape()) + " " + layout_name(output_desc) + " ";
+    for (const std::string &path : arguments.outputs) text += " " + path;
+    text += "\nkernel  " + plan.kernel() + "\ntarget  " + plan.target() + "\nwhy     " + chosen_reason(plan) +
+            "\nspeed   " + duration_text(speed.seconds) + ", " + rate + " (" + std::to_string(arguments.threads) +
+            (arguments.threads == 1 ? " thread" : " threads") + ", the best of " + std::to_string(speed.samples) +
+            ")\n";
+    print(text);
+}
+
+}  // namespace
+
+void add_avg_pool2d_command(CLI::App &program) {
+    const auto arguments = std::make_shared<PoolArguments>();
+    CLI::App &command = *program.add_subcommand("avg_pool2d", "Pool a file's array and say how fast it was");
+    command.add_option("IN", arguments->input, "A .npy array [N, C, H, W] or [C, H, W], or a .png or .jpg picture")
+        ->required()
+        ->type_name("");
+    command.add_option("OUT", arguments->outputs, "The result: .npy, .png or .jpg; several get the same result")
+        ->required()
+        ->type_name("");
+    add_avg_pool2d_arguments(command, arguments->pool);
+    command.add_option("--threads", arguments->threads, "How many threads may work; default: 1")
+        ->check(CLI::Range(1, 1024))
+        ->type_name("N");
+    command.add_flag("--json", arguments->json, "Print JSON");
+    command.callback([arguments] { pool(*arguments); });
+}
+
+}  // namespace halpool::cli

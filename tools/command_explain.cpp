@@ -1,0 +1,59 @@
+#include "arguments.hpp"
+#include "commands.hpp"
+#include "report.hpp"
+
+#include <memory>
+
+namespace halpool::cli {
+
+namespace {
+
+struct ExplainArguments {
+    AvgPool2dArguments pool;
+    std::string shape;
+    bool json = false;
+};
+
+void explain(const ExplainArguments &arguments) {
+    const IntList kernel_size = arguments.pool.kernel_size_list();
+    const AvgPool2dOptions options = arguments.pool.options();
+    const MemoryFormat format =
+        arguments.pool.layout == "nhwc" ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+    const TensorDesc input(parse_shape(arguments.shape), DType::f32, format);
+    const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), DType::f32, format);
+    const AvgPool2dPlan plan(input, output, kernel_size, options, arguments.pool.plan_options());
+    if (!arguments.json) {
+        const std::string text = plan.describe();
+        print(!text.empty() && text.back() == '\n' ? text : text + "\n");
+        return;
+    }
+    Json candidates = Json::array();
+    for (std::size_t i = 0; i < halpool_plan_candidate_count(plan.get()); ++i) {
+        const halpool_candidate candidate = halpool_plan_candidate_at(plan.get(), i);
+        candidates.push_back({{"kernel", candidate.kernel},
+                              {"target", candidate.target},
+                              {"chosen", candidate.chosen != 0},
+                              {"reason", candidate.reason}});
+    }
+    print(Json{{"op", "avg_pool2d"},
+               {"input_shape", input.shape()},
+               {"output_shape", output.shape()},
+               {"layout", format == MemoryFormat::channels_last ? "nhwc" : "nchw"},
+               {"kernel", plan.kernel()},
+               {"target", plan.target()},
+               {"candidates", candidates}});
+}
+
+}  // namespace
+
+void add_explain_command(CLI::App &program) {
+    const auto arguments = std::make_shared<ExplainArguments>();
+    CLI::App &command =
+        *program.add_subcommand("explain", "Say which kernel avg_pool2d would run, and why not the others");
+    command.add_option("--shape", arguments->shape, "The input's shape")->required()->type_name("N,C,H,W");
+    add_avg_pool2d_arguments(command, arguments->pool);
+    command.add_flag("--json", arguments->json, "Print JSON");
+    command.callback([arguments] { explain(*arguments); });
+}
+
+}  // namespace halpool::cli
