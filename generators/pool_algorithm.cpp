@@ -41,9 +41,11 @@ Expr scalar_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
     return select(leaves_rows(p), clamp(likely(i), 0, axis.input - 1), i);
 }
 
-Expr sum_of(int count, const std::function<Expr(int)> &term) {
+// fixed_order: in this order and no other, by strict_float. Else LLVM shares sums between the rows of a tile, and an
+// element's bits depend on where its tile starts.
+Expr sum_of(int count, bool fixed_order, const std::function<Expr(int)> &term) {
     Expr total = term(0);
-    for (int i = 1; i < count; ++i) total += term(i);
+    for (int i = 1; i < count; ++i) total = fixed_order ? strict_float(total + term(i)) : total + term(i);
     return total;
 }
 
@@ -73,24 +75,25 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
     if (p.layout == Layout::nchw) {
         // partial(x, y): the taps of output column x in *input* row y. Rows are shared by the windows above and below.
         Var row("row");
-        Expr taps = sum_of(kernel_w, [&](int i) {
+        Expr taps = sum_of(kernel_w, true, [&](int i) {
             Expr ix = window_start(p.x, v.x) + i;
             return or_zero(leaves_columns(p), p.x, ix, load(p, {lane_index(p, p.x, ix), scalar_index(p, p.y, row), v.c, v.n}));
         });
         stages.partial(v.x, row, v.c, v.n) = or_zero(leaves_rows(p), p.y, row, taps);
         stages.sum(v.x, v.y, v.c, v.n) = sum_of(
-            kernel_h, [&](int j) { return stages.partial(v.x, window_start(p.y, v.y) + j, v.c, v.n); });
+            kernel_h, true, [&](int j) { return stages.partial(v.x, window_start(p.y, v.y) + j, v.c, v.n); });
     } else {
         // partial(c, x, y): the taps of output row y in *input* column x.
         Var column("column");
-        Expr taps = sum_of(kernel_h, [&](int j) {
+        const bool tiled = !p.lanes_along_x;  // else each row is computed for itself, which the shuffles of LLVM need
+        Expr taps = sum_of(kernel_h, tiled, [&](int j) {
             Expr iy = window_start(p.y, v.y) + j;
             Expr ix = p.lanes_along_x ? lane_index(p, p.x, column) : scalar_index(p, p.x, column);
             return or_zero(leaves_rows(p), p.y, iy, load(p, {ix, scalar_index(p, p.y, iy), v.c, v.n}));
         });
         stages.partial(v.c, column, v.y, v.n) = or_zero(leaves_columns(p), p.x, column, taps);
         stages.sum(v.c, v.x, v.y, v.n) = sum_of(
-            kernel_w, [&](int i) { return stages.partial(v.c, window_start(p.x, v.x) + i, v.y, v.n); });
+            kernel_w, tiled, [&](int i) { return stages.partial(v.c, window_start(p.x, v.x) + i, v.y, v.n); });
     }
     return stages;
 }
