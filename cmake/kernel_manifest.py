@@ -50,11 +50,14 @@ def parse_window(window, path):
     """The window class with its extents: (class, kernel_h, kernel_w, stride_h, stride_w)."""
     if window in ("generic", "global"):
         return window, 0, 0, 0, 0
+    # The limits of the templates: pool_algorithm.hpp (lengths of float sums) and cpu_schedule.hpp (kSeparable...).
     if window == "small":
-        return window, 16, 16, 0, 0  # the longest chains of float additions that runtime_window_sum allows
+        return window, 16, 16, 0, 0
+    if window == "separable":
+        return window, 64, 64, 0, 2
     match = WINDOW.match(window)
     if not match:
-        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, global, or KHxKWsS[xS]")
+        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, global, or KHxKWsS[xS]")
     kernel_h, kernel_w, stride_h = (int(match[i]) for i in (1, 2, 3))
     return "fixed", kernel_h, kernel_w, stride_h, int(match[4] or stride_h)
 
@@ -116,13 +119,18 @@ def table_source(target, facts, kernels):
     lines += [f'    "{feature}",' for feature in facts["requires"]]
     lines += ["    nullptr};", "", "const halpool::KernelRow rows[] = {"]
     for kernel in kernels:
-        fixed = kernel["window_class"] == "fixed"
+        fixed, nhwc = kernel["window_class"] == "fixed", kernel["layout"] == "nhwc"
         extents = ", ".join(map(str, kernel["extents"]))
+        parameters = kernel["parameters"]
+        least = (0, 0)  # channels, columns
+        if kernel["window_class"] == "separable":
+            least = (4, parameters["tile_columns"]) if nhwc else (0, parameters["vector"])
         lines.append(f'    {{"{kernel["name"]}", "{kernel["dtype"]}", "{kernel["window"]}", '
                      f'halpool::KernelLayout::{kernel["layout"]}, halpool::WindowClass::{kernel["window_class"]}, '
                      f'{"true" if fixed else "false"}, {extents}, {kernel.get("channels", 0)}, '
-                     f'{kernel["parameters"].get("tile_rows", 1)}, '
-                     f'{kernel["parameters"]["vector"]}, '
+                     f'{least[0]}, {least[1]}, {kernel.get("min_taps", 0)}, '
+                     f'{parameters.get("tile_rows", 1)}, '
+                     f'{parameters["vector"]}, '
                      f'{kernel["function"]}_argv}},')
     lines += ["};", "", "}  // namespace", "",
               f'extern "C" const halpool::KernelTable halpool_{op}_table_{identifier(target)};',

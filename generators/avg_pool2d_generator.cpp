@@ -19,7 +19,7 @@ static_assert(sizeof(KernelBuffer) == sizeof(halide_buffer_t) && sizeof(KernelDi
                   offsetof(KernelDimension, stride) == offsetof(halide_dimension_t, stride),
               "kernel_convention.h must describe Halide's buffers");
 
-enum class Window { generic, small, fixed, global };
+enum class Window { generic, small, separable, fixed, global };
 
 class AvgPool2d : public Generator<AvgPool2d> {
 public:
@@ -27,7 +27,7 @@ public:
     GeneratorParam<Window> window{
         "window",
         Window::generic,
-        {{"generic", Window::generic}, {"small", Window::small}, {"fixed", Window::fixed}, {"global", Window::global}}};
+        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
@@ -58,6 +58,9 @@ public:
             stages = fixed_window_sum(problem, v);
         } else if (window == Window::small) {
             stages = runtime_window_sum(problem, v, problem.x.kernel, 1, Float(32));  // at most 16 rows of 16 taps
+        } else if (window == Window::separable) {
+            separable_stages = separable_window_sum(problem, v);
+            stages.sum = separable_stages.sum;
         } else if (window == Window::generic) {
             stages = runtime_window_sum(problem, v, 8, 2, Float(64));
         } else if (nhwc) {
@@ -106,6 +109,8 @@ public:
                                   output.dim(nhwc ? 0 : 2).extent(), stride_w};
         if (fixed_channels > 0) {
             schedule_few_channels(output, v, when, s);
+        } else if (window == Window::separable) {
+            schedule_separable(output, separable_stages, layout, v, when, s);
         } else if (window == Window::fixed) {
             (nhwc ? schedule_channels_last_fixed : schedule_planar_fixed)(output, stages, v, when, s);
         } else if (nhwc) {
@@ -130,6 +135,7 @@ private:
     OutputVariables v;
     PoolStages stages;
     RowStages row_stages;
+    SeparableStages separable_stages;
 };
 
 }  // namespace

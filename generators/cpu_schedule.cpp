@@ -158,6 +158,62 @@ void schedule_channels_last_runtime(Func output, PoolStages &stages, const Outpu
         .vectorize(v.c);
 }
 
+// The column sums of one tile of output columns lie in a buffer on the stack, of a constant size: kernels allocate nothing.
+void schedule_separable(Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
+                        const CallConditions &when, const CpuSchedule &schedule) {
+    const bool planar = layout == Layout::nchw;
+    const int columns = schedule.tile_columns * (planar ? schedule.vector : 1);
+    const int capacity = (columns - 1) * kSeparableStride + kSeparableKernel + schedule.vector;
+    Var xo("xo"), xi("xi"), co("co"), ci("ci");
+    const auto planar_tile = [&](Stage stage, int width) {
+        stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).vectorize(xi).never_partition(xo);
+    };
+    const auto channels_last_tile = [&](Stage stage, int width, int lanes) {
+        stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards)
+            .split(v.x, xo, xi, width, TailStrategy::ShiftInwards)
+            .reorder(ci, xi, co, xo, v.y, v.n)
+            .vectorize(ci)
+            .never_partition(xo);
+    };
+    for (Border border_value : {Border::none, Border::masked}) {
+        Expr border = is_border(when, border_value), wide = when.width >= columns;
+        if (planar) {
+            for (int stride : {1, 2}) {
+                Expr fits = border && when.stride_w == stride;
+                if (columns > schedule.vector) planar_tile(output.specialize(fits && wide), columns);
+                planar_tile(output.specialize(fits && when.width >= schedule.vector), schedule.vector);
+            }
+        } else {
+            const int strip = schedule.vector * schedule.channel_vectors;
+            channels_last_tile(output.specialize(border && wide && when.channels >= strip), columns, strip);
+            if (strip > kNarrow) channels_last_tile(output.specialize(border && wide && when.channels >= kNarrow), columns, kNarrow);
+        }
+    }
+    if (planar) {
+        planar_tile(output, 1);
+    } else {
+        channels_last_tile(output, 1, 1);
+    }
+
+    Var column = stages.column.args()[planar ? 0 : 1];
+    stages.column.compute_at(output, planar ? xo : co).store_in(MemoryType::Stack).bound_storage(column, capacity);
+    Var lane = planar ? v.x : v.c, column_lane = planar ? column : v.c, column_vector("column_vector");
+    if (planar) {
+        stages.column.split(column, column, column_vector, schedule.vector, TailStrategy::RoundUp).vectorize(column_vector);
+    } else {
+        stages.column.vectorize(v.c);
+    }
+    stages.column_sum.compute_at(stages.column, column).vectorize(column_lane);
+    stages.column_sum.update().reorder(column_lane, stages.column_blocks).vectorize(column_lane);
+    stages.column_block.compute_at(stages.column_sum, stages.column_blocks).vectorize(column_lane);
+    stages.column_block.update().reorder(column_lane, stages.column_taps).vectorize(column_lane);
+
+    stages.sum.compute_at(output, planar ? xo : xi).vectorize(lane);
+    stages.sum.update().reorder(lane, stages.blocks).vectorize(lane);
+    stages.block.compute_at(stages.sum, stages.blocks).vectorize(lane);
+    stages.block.update().reorder(lane, stages.taps).vectorize(lane);
+}
+
 void schedule_planar_global(Func output, RowStages &stages, const OutputVariables &v) {
     Var lane = stages.partial.args()[0];
     stages.total.compute_at(output, v.c);

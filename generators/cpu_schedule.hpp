@@ -15,6 +15,9 @@ struct CpuSchedule {
     int channel_vectors;  // channels-last: vectors of channels in one tile
 };
 
+// The largest kernel and stride that the separable template takes.
+constexpr int kSeparableKernel = 64, kSeparableStride = 2;
+
 // What the templates ask of the call to choose among their variants.
 struct CallConditions {
     Halide::Expr border, uniform;           // as in kernel_convention.h
@@ -35,6 +38,8 @@ void schedule_planar_runtime(Halide::Func output, PoolStages &stages, const Outp
                              const CallConditions &when, const CpuSchedule &schedule);
 void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                     const CallConditions &when, const CpuSchedule &schedule);
+void schedule_separable(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
+                        const CallConditions &when, const CpuSchedule &schedule);
 void schedule_planar_global(Halide::Func output, RowStages &stages, const OutputVariables &v);
 
 }  // namespace halpool

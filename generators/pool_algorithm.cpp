@@ -135,6 +135,51 @@ PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Ex
     return stages;
 }
 
+SeparableStages separable_window_sum(const PoolProblem &p, const OutputVariables &v) {
+    constexpr int kBlock = 8;
+    SeparableStages stages;
+    const bool planar = p.layout == Layout::nchw;
+    Var column("column_index"), b("b");
+    const auto at = [&](Expr x, Expr y) {
+        return planar ? std::vector<Expr>{x, y, v.c, v.n} : std::vector<Expr>{v.c, x, y, v.n};
+    };
+    const auto with = [](std::vector<Expr> coordinates, const Expr &last) {
+        coordinates.push_back(last);
+        return coordinates;
+    };
+    const auto vars = [](const std::vector<Expr> &expressions) {
+        std::vector<Var> out;
+        for (const Expr &e : expressions) out.emplace_back(e.as<Internal::Variable>()->name);
+        return out;
+    };
+
+    stages.column_taps = RDom(0, kBlock, "column_taps");
+    Expr j = b * kBlock + stages.column_taps, iy = window_start(p.y, v.y) + j;
+    stages.column_taps.where(j < p.y.kernel);
+    stages.column_taps.where(!leaves_rows(p) || inside(p.y, iy));
+    Expr ix = p.lanes_along_x ? lane_index(p, p.x, column) : clamp(column, 0, p.x.input - 1);
+    const std::vector<Expr> in_column = at(column, v.y);
+    stages.column_block(vars(with(in_column, b))) = 0.0f;
+    stages.column_block(with(in_column, b)) += load(p, {ix, iy, v.c, v.n});
+    stages.column_blocks = RDom(0, (p.y.kernel + kBlock - 1) / kBlock, "column_blocks");
+    stages.column_sum(vars(in_column)) = 0.0f;
+    stages.column_sum(in_column) += stages.column_block(with(in_column, stages.column_blocks));
+    // Columns of padding are zeros here, once, so that the taps below need no mask.
+    stages.column(vars(in_column)) = or_zero(leaves_columns(p), p.x, column, stages.column_sum(in_column));
+
+    stages.taps = RDom(0, kBlock, "taps");
+    Expr i = b * kBlock + stages.taps, source = window_start(p.x, v.x) + i;
+    stages.taps.where(i < p.x.kernel);
+    Expr value = stages.column(at(source, v.y));
+    const std::vector<Expr> here = at(v.x, v.y);
+    stages.block(vars(with(here, b))) = 0.0f;
+    stages.block(with(here, b)) += value;
+    stages.blocks = RDom(0, (p.x.kernel + kBlock - 1) / kBlock, "blocks");
+    stages.sum(vars(here)) = 0.0f;
+    stages.sum(here) += stages.block(with(here, stages.blocks));
+    return stages;
+}
+
 RowStages row_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
     constexpr int kBlock = 16;
     RowStages stages;

@@ -53,6 +53,15 @@ PoolStages fixed_window_sum(const PoolProblem &problem, const OutputVariables &v
 PoolStages runtime_window_sum(const PoolProblem &problem, const OutputVariables &v, Halide::Expr block_w,
                               Halide::Expr block_h, Halide::Type accumulator);
 
+// Windows of an extent known at run time, first along y for every input column of a tile, then along x: kernel_h + kernel_w
+// additions an output, where runtime_window_sum has kernel_h * kernel_w. Both sums in blocks of 8 in float: for
+// extents up to 64, at most 7 + 7 additions in a row along each axis.
+struct SeparableStages {
+    Halide::Func sum{"sum"}, column_block{"column_block"}, column_sum{"column_sum"}, column{"column"}, block{"block"};
+    Halide::RDom column_taps, column_blocks, taps, blocks;
+};
+SeparableStages separable_window_sum(const PoolProblem &problem, const OutputVariables &v);
+
 // The sum of a whole plane seen as one row of problem.x.input elements (planar): sums of 16 vectors, groups of 16 such
 // sums, each group added across its lanes, and the groups in double.
 struct RowStages {

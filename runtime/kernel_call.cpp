@@ -52,18 +52,19 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
     };
     border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
-    if (border_ == Border::masked && lanes_along_rows_) {
-        find_clamped_rows(p);
+    if (lanes_along_rows_) {
+        // The separable template sums whole vectors of input columns, for whole blocks of 8 taps.
+        find_clamped_rows(p, row.window == WindowClass::separable ? row.lanes - 1 + 7 : 0);
         if (row.window == WindowClass::small || row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
     }
     fill_divisors(row.window == WindowClass::global ? problem : p, row.needs_reciprocal);
 }
 
-void KernelCall::find_clamped_rows(const Problem &p) {
+void KernelCall::find_clamped_rows(const Problem &p, std::int64_t overreach) {
     const std::int64_t width = p.x.input, height = p.y.input, out_h = p.output.shape[2], out_w = p.output.shape[3];
     // How far the taps of a row reach beside it.
     const std::int64_t last = (out_w - 1) * p.x.stride - p.x.pad_begin + p.x.kernel - 1;
-    const std::int64_t before = p.x.pad_begin, behind = std::max<std::int64_t>(last - (width - 1), 0);
+    const std::int64_t before = p.x.pad_begin, behind = std::max<std::int64_t>(last + overreach - (width - 1), 0);
     if (before > width * height || behind > width * height) {
         border_ = Border::clamped;
         return;
@@ -120,7 +121,7 @@ void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
 
 int KernelCall::run(const float *input, float *output, const Box &box) const {
     const Columns all{0, columns_};
-    if (border_ != Border::masked || !lanes_along_rows_) return enter(input, output, box, all, border_);
+    if (border_ == Border::clamped || !lanes_along_rows_) return enter(input, output, box, all, border_);
 
     // Cut off the rows at the tensor's two ends that must not read beside themselves.
     const auto part = [](const Box &b, std::int64_t outer_begin, std::int64_t outer_end, std::int64_t row_begin,
@@ -136,23 +137,24 @@ int KernelCall::run(const float *input, float *output, const Box &box) const {
             status = enter(input, output, b, all, Border::clamped);
         }
     };
-    const auto masked = [&](const Box &b) {
-        if (status == 0 && b.outer_begin < b.outer_end && b.row_begin < b.row_end) status = run_masked(input, output, b);
+    const auto rest = [&](const Box &b) {
+        if (status != 0 || b.outer_begin >= b.outer_end || b.row_begin >= b.row_end) return;
+        status = border_ == Border::none ? enter(input, output, b, all, border_) : run_masked(input, output, b);
     };
     if (outer_ == 1) {
         clamped(part(box, 0, 1, 0, head));
-        masked(part(box, 0, 1, head, tail));
+        rest(part(box, 0, 1, head, tail));
         clamped(part(box, 0, 1, std::max(head, tail), rows_));
         return status;
     }
     const std::int64_t whole_begin = head > 0 ? 1 : 0, whole_end = tail < rows_ ? last : outer_;
     if (head > 0) {
         clamped(part(box, 0, 1, 0, head));
-        masked(part(box, 0, 1, head, rows_));
+        rest(part(box, 0, 1, head, rows_));
     }
-    masked(part(box, whole_begin, whole_end, 0, rows_));
+    rest(part(box, whole_begin, whole_end, 0, rows_));
     if (tail < rows_) {
-        masked(part(box, last, outer_, 0, tail));
+        rest(part(box, last, outer_, 0, tail));
         clamped(part(box, last, outer_, tail, rows_));
     }
     return status;

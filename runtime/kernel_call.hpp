@@ -38,7 +38,7 @@ private:
     int run_masked(const float *input, float *output, const Box &box) const;
     int enter(const float *input, float *output, const Box &box, Columns columns, Border border) const;
     void fill_divisors(const Problem &problem, bool needs_reciprocal);
-    void find_clamped_rows(const Problem &problem);
+    void find_clamped_rows(const Problem &problem, std::int64_t overreach);
     void find_inner_columns(const Problem &problem, std::int64_t lanes);
 
     KernelEntry entry_;
@@ -49,8 +49,8 @@ private:
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
     std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left
     Border border_;
-    // Border::masked only: rows of the first outer slice, and of the last, that must run as Border::clamped, because
-    // the taps beside them lie outside the tensor.
+    // Rows of the first outer slice, and of the last, that must run as Border::clamped, because what is read beside
+    // them would lie outside the tensor.
     std::int64_t clamped_head_ = 0, clamped_tail_ = 0;
     // Border::masked only: the columns whose windows leave the input above and below at most; empty: not worth a split.
     Columns inner_columns_{0, 0};

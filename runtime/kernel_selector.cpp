@@ -27,9 +27,16 @@ std::string problem_objection(const KernelRow &row, const Problem &p) {
             return "takes padding smaller than the kernel only";
         }
     }
-    if (row.window == WindowClass::small && (p.y.kernel > row.kernel_h || p.x.kernel > row.kernel_w)) {
+    const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable;
+    if (limited && (p.y.kernel > row.kernel_h || p.x.kernel > row.kernel_w)) {
         return text("takes kernels of at most ", by(row.kernel_h, row.kernel_w));
     }
+    if (row.window == WindowClass::separable && p.x.stride > row.stride_w) {
+        return text("takes horizontal strides of at most ", row.stride_w);
+    }
+    if (p.input.shape[1] < row.min_channels) return text("takes at least ", row.min_channels, " channels");
+    if (p.output.shape[3] < row.min_columns) return text("takes outputs at least ", row.min_columns, " columns wide");
+    if (p.y.kernel * p.x.kernel < row.min_taps) return text("pays only for windows of at least ", row.min_taps, " taps");
     if (row.window == WindowClass::global) {
         const bool whole_plane = p.output.shape[2] == 1 && p.output.shape[3] == 1 && !leaves_input(p.y, 0) &&
                                  !leaves_input(p.x, 0) && p.y.kernel == p.y.input && p.x.kernel == p.x.input;

@@ -73,10 +73,11 @@ enum class KernelLayout : std::uint8_t { nchw, nhwc };
 
 // Which windows a kernel takes.
 enum class WindowClass : std::uint8_t {
-    generic,  // any
-    small,    // at most the row's kernel_h x kernel_w, any stride
-    fixed,    // exactly the row's kernel and stride, padding smaller than the kernel
-    global,   // one output a plane, no padding, the window is the plane
+    generic,    // any
+    small,      // at most the row's kernel_h x kernel_w
+    separable,  // at most the row's kernel_h x kernel_w, at most its stride_w
+    fixed,      // exactly the row's kernel and stride, padding smaller than the kernel
+    global,     // one output a plane, no padding, the window is the plane
 };
 
 struct KernelRow {
@@ -88,6 +89,8 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
+    std::int32_t min_channels, min_columns;  // of the output; below, the kernel has no fast variant
+    std::int32_t min_taps;   // of the window; below, a kernel further down is faster
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
     std::int32_t lanes;      // output columns of one vector; see KernelCall::run
     KernelEntry entry;
