@@ -34,9 +34,6 @@ std::string problem_objection(const KernelRow &row, const Problem &p) {
     if (row.window == WindowClass::separable && p.x.stride > row.stride_w) {
         return text("takes horizontal strides of at most ", row.stride_w);
     }
-    if (p.input.shape[1] < row.min_channels) return text("takes at least ", row.min_channels, " channels");
-    if (p.output.shape[3] < row.min_columns) return text("takes outputs at least ", row.min_columns, " columns wide");
-    if (p.y.kernel * p.x.kernel < row.min_taps) return text("pays only for windows of at least ", row.min_taps, " taps");
     if (row.window == WindowClass::global) {
         const bool whole_plane = p.output.shape[2] == 1 && p.output.shape[3] == 1 && !leaves_input(p.y, 0) &&
                                  !leaves_input(p.x, 0) && p.y.kernel == p.y.input && p.x.kernel == p.x.input;
@@ -55,6 +52,15 @@ std::string problem_objection(const KernelRow &row, const Problem &p) {
     return "";
 }
 
+// Empty when the kernel is fast on this problem; else a kernel further down is the better choice, unless this one was
+// demanded by name.
+std::string preference_objection(const KernelRow &row, const Problem &p) {
+    if (p.input.shape[1] < row.min_channels) return text("is slow below ", row.min_channels, " channels");
+    if (p.output.shape[3] < row.min_columns) return text("is slow below ", row.min_columns, " output columns");
+    if (p.y.kernel * p.x.kernel < row.min_taps) return text("is slow below ", row.min_taps, " taps");
+    return "";
+}
+
 std::string demand_objection(const char *kernel, const char *target, const Demand &demand) {
     if (!demand.kernel.empty() && demand.kernel != kernel) return "kernel " + demand.kernel + " was demanded";
     if (!demand.target.empty() && demand.target != target) return "target " + demand.target + " was demanded";
@@ -70,7 +76,24 @@ std::string objection(const KernelTable &table, const KernelRow &row, const Prob
     std::string reason = demand_objection(row.name, table.target, demand);
     if (reason.empty()) reason = host_objection(table);
     if (reason.empty()) reason = problem_objection(row, problem);
+    if (reason.empty() && demand.kernel.empty()) reason = preference_objection(row, problem);
     return reason;
+}
+
+// What the kernel was made for, in words: "3x3 windows of stride 2x2, channels-last (NHWC) memory of 3 channels".
+std::string purpose(const KernelRow &row) {
+    std::string out;
+    switch (row.window) {
+    case WindowClass::generic: out = "windows of any kind"; break;
+    case WindowClass::global: out = "windows that are the whole plane"; break;
+    case WindowClass::small:
+    case WindowClass::separable: out = "windows up to " + by(row.kernel_h, row.kernel_w); break;
+    case WindowClass::fixed:
+        out = by(row.kernel_h, row.kernel_w) + " windows of stride " + by(row.stride_h, row.stride_w);
+        break;
+    }
+    out += row.layout == KernelLayout::nhwc ? ", channels-last (NHWC) memory" : ", planar (NCHW) memory";
+    return row.channels == 0 ? out : out + " of " + std::to_string(row.channels) + " channels";
 }
 
 // Why nothing met the demand: the objection to the demanded kernel, or to each of the demanded target's.
@@ -110,13 +133,10 @@ std::string objection(const KernelTable &table, const KernelRow &row, const Prob
 
 Choice select_kernel(const Problem &problem, const Demand &demand) {
     for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
-        if (!missing_features(**table).empty()) continue;
+        if (!host_objection(**table).empty()) continue;
         for (std::size_t i = 0; i < (*table)->row_count; ++i) {
             const KernelRow &row = (*table)->rows[i];
-            if (demand_objection(row.name, (*table)->target, demand).empty() &&
-                problem_objection(row, problem).empty()) {
-                return {*table, &row};
-            }
+            if (objection(**table, row, problem, demand).empty()) return {*table, &row};
         }
     }
     if (demand_objection(kReferenceName, kReferenceTarget, demand).empty()) return {nullptr, nullptr};
@@ -127,8 +147,8 @@ std::vector<Candidate> explain_selection(const Problem &problem, const Demand &d
     std::vector<Candidate> candidates;
     const bool demanded = !demand.kernel.empty() || !demand.target.empty();
     const std::string chosen_because =
-        demanded ? "chosen: the first that meets the demand and takes this problem"
-                 : "chosen: the first in the order of preference that can run here and takes this problem";
+        text("chosen: ", choice.row ? purpose(*choice.row) + "; " : "",
+             demanded ? "the first that meets the demand" : "the first in the order of preference that this host can run");
     bool before = true;
     for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
         for (std::size_t i = 0; i < (*table)->row_count; ++i) {
@@ -141,7 +161,7 @@ std::vector<Candidate> explain_selection(const Problem &problem, const Demand &d
         }
     }
     const bool chosen = choice.row == nullptr;
-    std::string reason = chosen ? (demanded ? chosen_because : "chosen: no other kernel takes this problem")
+    std::string reason = chosen ? (demanded ? chosen_because : "chosen: takes every problem, and no other kernel takes this one")
                                 : demand_objection(kReferenceName, kReferenceTarget, demand);
     if (reason.empty()) reason = std::string("could run, but ") + choice.kernel() + " comes first";
     candidates.push_back({kReferenceName, kReferenceTarget, chosen, std::move(reason)});

@@ -1,5 +1,5 @@
-// An output tensor in the middle of canaries: the zones around it and the gaps between its elements must stay as they
-// were.
+// An output tensor in the middle of canaries: the zones around it and the gaps between its elements must stay as
+// they were.
 #ifndef HALPOOL_TESTS_CANARY_OUTPUT_HPP
 #define HALPOOL_TESTS_CANARY_OUTPUT_HPP
 

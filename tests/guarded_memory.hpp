@@ -1,4 +1,4 @@
-// Floats between two inaccessible pages: a read or write past the end that lies flush against a page crashes the test.
+// Floats between two inaccessible pages: an access past the end that lies flush against a page crashes the test.
 #ifndef HALPOOL_TESTS_GUARDED_MEMORY_HPP
 #define HALPOOL_TESTS_GUARDED_MEMORY_HPP
 
@@ -28,8 +28,8 @@ public:
     GuardedMemory(const GuardedMemory &) = delete;
     GuardedMemory &operator=(const GuardedMemory &) = delete;
 
-    // Room for `count` floats, all NaN around the tensor's own elements so that a stray read shows in the result too.
-    // Returns where the layout's element [0, 0, 0, 0] lies. The memory of the call before is gone.
+    // Room for `count` floats, all NaN around the tensor's own elements so that a stray read shows in the result
+    // too. Returns where the layout's element [0, 0, 0, 0] lies. The memory of the call before is gone.
     float *place(const StridedLayout &layout, Flush flush) {
         const std::size_t count = layout.span();
         if (count > capacity_ || base_ == nullptr) reserve(count);

@@ -21,7 +21,8 @@ inline std::vector<KernelUnderTest> kernels_under_test() {
     std::vector<KernelUnderTest> kernels;
     for (std::size_t k = 0; k < halpool_kernel_count(); ++k) {
         const halpool_kernel_info info = halpool_kernel_at(k);
-        KernelUnderTest kernel{info.name, info.target, info.layout, info.window, false, "its target is not listed"};
+        KernelUnderTest kernel{info.name,   info.target, info.layout,
+                               info.window, false,       "its target is not listed"};
         for (std::size_t t = 0; t < halpool_target_count(); ++t) {
             const halpool_target_info target = halpool_target_at(t);
             if (kernel.target != target.name) continue;

@@ -25,7 +25,9 @@ struct Axes {
 };
 
 inline Axes axes(const Problem &problem) {
-    const auto pick = [](const Ints &values, std::size_t axis) { return values.size() == 1 ? values[0] : values[axis]; };
+    const auto pick = [](const Ints &values, std::size_t axis) {
+        return values.size() == 1 ? values[0] : values[axis];
+    };
     Axes result{};
     Axis *const both[2] = {&result.y, &result.x};
     for (std::size_t i = 0; i < 2; ++i) {

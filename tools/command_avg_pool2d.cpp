@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <limits>
 #include <memory>
 
 namespace halpool::cli {
@@ -22,8 +21,8 @@ struct PoolArguments {
 };
 
 struct Speed {
-    double seconds = std::numeric_limits<double>::infinity();  // of one execution, the fastest sample's
-    int samples = 0;
+    double seconds;  // of one execution, in the fastest sample
+    int samples;
 };
 
 // Executes the plan (so the output is complete) and times it: a warm-up, then samples long enough for the clock.
@@ -43,9 +42,9 @@ Speed execute_and_time(const AvgPool2dPlan &plan, const Array &input, Array &out
     while (total < enough || (speed.samples < least_samples && total < too_much)) {
         const double sample = timed(executions);
         total += sample;
-        if (sample < sample_target) executions *= 2;
         speed.seconds = std::min(speed.seconds, sample / executions);
         ++speed.samples;
+        if (sample < sample_target) executions *= 2;
     }
     return speed;
 }

@@ -105,10 +105,9 @@ Pixels decode_jpeg(const std::vector<unsigned char> &file, const std::string &na
     const bool gray = colorspace == TJCS_GRAY;
     check_pixel_count("read", static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(height), name);
     Pixels pixels = make_pixels(width, height, gray ? 1 : 3);
-    // A truncated file is only a warning to the library, and its missing rows are gray.
-    constexpr int flags = TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS;
+    // Warnings count as failures: a truncated file is one, and its missing rows are gray.
     if (tjDecompress2(decoder.get(), file.data(), static_cast<unsigned long>(file.size()), pixels.values.data(),
-                      width, 0, height, gray ? TJPF_GRAY : TJPF_RGB, flags) != 0)
+                      width, 0, height, gray ? TJPF_GRAY : TJPF_RGB, TJFLAG_LIMITSCANS) != 0)
         fail("read", name, tjGetErrorStr2(decoder.get()));
     return pixels;
 }

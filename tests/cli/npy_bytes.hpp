@@ -69,7 +69,7 @@ inline FloatArray read_float_npy(const std::string &file) {
     }
     demand(file.size() - begin == count * sizeof(float), "the data's length");
     array.values.resize(count);
-    std::memcpy(array.values.data(), file.data() + begin, count * sizeof(float));
+    if (count > 0) std::memcpy(array.values.data(), file.data() + begin, count * sizeof(float));
     return array;
 }
 

@@ -2,7 +2,8 @@
 
 # The names and types that nm lists for an archive, as "name type ..." lines without the member headings.
 function(symbols result archive)
-  execute_process(COMMAND ${NM} ${ARGN} --format=posix ${archive} OUTPUT_VARIABLE listing COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND ${NM} ${ARGN} --format=posix ${archive}
+    OUTPUT_VARIABLE listing COMMAND_ERROR_IS_FATAL ANY)
   string(REGEX MATCHALL "[^\n]+" lines "${listing}")
   list(FILTER lines EXCLUDE REGEX "\\]?:$")
   set(${result} "${lines}" PARENT_SCOPE)
@@ -13,8 +14,8 @@ set(wrong "")
 set(seen 0)
 foreach(archive IN LISTS ARCHIVES)
   if(CHECK STREQUAL "kernels_need_nothing")
-    # Nothing of a Halide runtime, of the C++ library or of threads: what a compiler may call for plain loops, and the
-    # kernels themselves from their table.
+    # Nothing of a Halide runtime, of the C++ library or of threads: what a compiler may call for plain loops, and
+    # the kernels themselves from their table.
     symbols(undefined ${archive} --undefined-only)
     symbols(defined ${archive} --defined-only --extern-only)
     list(LENGTH defined seen)

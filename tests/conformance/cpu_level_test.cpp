@@ -50,7 +50,7 @@ TEST(CpuLevel, EveryTargetIsAvailableExactlyWhereTheCpuHasItsFeatures) {
     }
 }
 
-// Under qemu the test says which of the targets the emulated CPU has, so that an emulator that ignores -cpu is found.
+// Under qemu the test says which targets the emulated CPU has, so that an emulator that ignores -cpu is found.
 TEST(CpuLevel, TheEmulatedCpuIsTheOneThatWasAskedFor) {
     const char *const asked = std::getenv("HALPOOL_TEST_CPU_TARGETS");
     if (asked == nullptr) GTEST_SKIP() << "not emulated: HALPOOL_TEST_CPU_TARGETS is not set";

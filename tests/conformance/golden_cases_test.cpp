@@ -1,4 +1,4 @@
-// Every golden avg_pool2d case in f32, on every kernel forced in turn, planar, channels-last and as the case's own view.
+// Every golden avg_pool2d case in f32, on every kernel forced in turn: planar, channels-last, as the case's view.
 #include "canary_output.hpp"
 #include "golden/read_cases.hpp"
 #include "guarded_memory.hpp"
@@ -105,7 +105,8 @@ TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
             SCOPED_TRACE(::testing::Message() << c.name << ", " << format.name << ": " << c.problem);
             const PlanAttempt attempt = make_plan(c.problem, format.input, format.output, kernel.name.c_str());
             if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) {
-                EXPECT_FALSE(is_reference) << "the reference kernel takes every problem: " << attempt.error.message;
+                EXPECT_FALSE(is_reference)
+                    << "the reference kernel takes every problem: " << attempt.error.message;
                 EXPECT_STRNE(attempt.error.message, "");
                 EXPECT_EQ(attempt.plan, nullptr);
                 ++refused;
@@ -122,7 +123,8 @@ TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
                 copy_input(c, format.input, input);
                 output.refill();
                 halpool_error error;
-                ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), input, output.data(), nullptr, &error), HALPOOL_OK)
+                ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), input, output.data(), nullptr, &error),
+                          HALPOOL_OK)
                     << error.message;
                 expect_golden_output(c, output);
             }
@@ -159,7 +161,8 @@ TEST(GoldenOutputShapes, AreWhatTheShapeFunctionSays) {
         const halpool_tensor_desc desc = input.desc();
         Ints shape(4, -1);
         halpool_error error;
-        ASSERT_EQ(halpool_avg_pool2d_output_shape(&options, &desc, shape.data(), &error), HALPOOL_OK) << error.message;
+        ASSERT_EQ(halpool_avg_pool2d_output_shape(&options, &desc, shape.data(), &error), HALPOOL_OK)
+            << error.message;
         shape.resize(c.input.shape.size());
         EXPECT_EQ(shape, c.output.shape);
     }

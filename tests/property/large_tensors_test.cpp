@@ -13,7 +13,8 @@ namespace {
 class ReservedFloats {
 public:
     explicit ReservedFloats(std::size_t count) : bytes_(count * sizeof(float)) {
-        memory_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        memory_ =
+            mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     }
     ~ReservedFloats() {
         if (memory_ != MAP_FAILED) munmap(memory_, bytes_);
@@ -29,7 +30,7 @@ private:
 
 class LargeTensors : public ::testing::TestWithParam<KernelUnderTest> {
 protected:
-    // One window in each corner and between, far apart. Its first and its last element are set to values of their own.
+    // Windows in the corners and between, far apart. The first and the last element of each get their own values.
     void check(const Problem &problem, bool last, bool must_run) {
         const Ints &shape = problem.input_shape;
         const StridedLayout input = last ? channels_last(shape) : planar(shape);

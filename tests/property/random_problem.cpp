@@ -20,6 +20,7 @@ std::int64_t extent(Random &random) {
 }
 
 std::int64_t kernel_extent(Random &random) {
+    if (random.one_in(24)) return random.between(41, 70);
     return random.one_in(8) ? random.between(10, 40) : random.between(1, 9);
 }
 
@@ -42,6 +43,7 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
         ky = kernel_extent(random), kx = random.one_in(2) ? ky : kernel_extent(random);
         sy = random.between(1, 5), sx = random.one_in(2) ? sy : random.between(1, 5);
         if (random.one_in(6)) sx = kx + random.between(0, 3), sy = ky;
+        if (random.one_in(12)) sx = random.between(6, 20), sy = random.between(1, 20);
     }
     problem.kernel_size = one_or_two(random, ky, kx);
     problem.stride = sy == ky && sx == kx && random.one_in(2) ? Ints{} : one_or_two(random, sy, sx);
@@ -130,7 +132,8 @@ RandomCase random_case(std::uint64_t seed, std::int64_t number) {
     for (;;) {
         Problem problem;
         const std::int64_t height = extent(random), width = extent(random);
-        const std::int64_t images = random.one_in(25) ? 0 : random.between(1, 3), channels = extent(random);
+        const std::int64_t images = random.one_in(25) ? 0 : random.between(1, 3),
+                           channels = random.one_in(6) ? 3 : extent(random);
         problem.input_shape = random.one_in(8) ? Ints{channels, height, width}
                                                : Ints{images, channels, height, width};
         choose_window(random, problem, height, width);

@@ -28,8 +28,8 @@ void expect_exact(const std::vector<Exact> &exact, const CanaryOutput &got) {
     ASSERT_EQ(exact.size(), got.layout().count());
     for (std::size_t i = 0; i < exact.size(); ++i) {
         if (keeps_contract(got.value(i), exact[i])) continue;
-        ADD_FAILURE() << "element " << i << ": got " << got.value(i) << ", exact " << exact[i].value << ", allowed error "
-                      << allowed_error(exact[i]) << ", taps " << exact[i].taps;
+        ADD_FAILURE() << "element " << i << ": got " << got.value(i) << ", exact " << exact[i].value
+                      << ", allowed error " << allowed_error(exact[i]) << ", taps " << exact[i].taps;
         return;
     }
 }
@@ -48,16 +48,17 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
         if (only >= 0 ? number != only : number % kSlices != GetParam()) continue;
         const RandomCase c = random_case(seed, number);
         const Ints shape = output_shape(c.problem);
-        SCOPED_TRACE(::testing::Message() << "HALPOOL_PROPERTY_SEED=" << seed << " HALPOOL_PROPERTY_CASE=" << number
-                                          << ": " << c.problem << " input strides "
-                                          << ::testing::PrintToString(c.input.strides) << " output strides "
-                                          << ::testing::PrintToString(c.output.strides));
+        SCOPED_TRACE(::testing::Message()
+                     << "HALPOOL_PROPERTY_SEED=" << seed << " HALPOOL_PROPERTY_CASE=" << number << ": "
+                     << c.problem << " input strides " << ::testing::PrintToString(c.input.strides)
+                     << " output strides " << ::testing::PrintToString(c.output.strides));
         {
             const halpool_avg_pool2d_options options = c.problem.c_options();
             const halpool_tensor_desc in = c.input.desc();
             Ints said(4);
             halpool_error error;
-            ASSERT_EQ(halpool_avg_pool2d_output_shape(&options, &in, said.data(), &error), HALPOOL_OK) << error.message;
+            ASSERT_EQ(halpool_avg_pool2d_output_shape(&options, &in, said.data(), &error), HALPOOL_OK)
+                << error.message;
             said.resize(shape.size());
             ASSERT_EQ(said, shape);
         }
@@ -84,7 +85,8 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
             const std::size_t flush = static_cast<std::size_t>(random.between(0, 1));
             output.refill();
             halpool_error error;
-            ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), inputs[flush], output.data(), nullptr, &error), HALPOOL_OK)
+            ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), inputs[flush], output.data(), nullptr, &error),
+                      HALPOOL_OK)
                 << error.message;
             expect_exact(exact, output);
             const std::vector<std::uint32_t> whole = output.all_bits();
@@ -93,8 +95,8 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
             const auto parts = static_cast<std::int32_t>(random.between(2, 9));
             output.refill();
             for (std::int32_t part = parts; part-- > 0;)
-                ASSERT_EQ(halpool_plan_execute_part(attempt.plan.get(), inputs[1 - flush], output.data(), part, parts,
-                                                    &error),
+                ASSERT_EQ(halpool_plan_execute_part(attempt.plan.get(), inputs[1 - flush], output.data(), part,
+                                                    parts, &error),
                           HALPOOL_OK)
                     << error.message;
             EXPECT_EQ(output.damage(), "");

@@ -23,7 +23,8 @@ bool share_one_plan(halpool::MemoryFormat format, int kernel, int stride, int pa
     options.stride = stride;
     options.padding = padding;
     const halpool::TensorDesc in({2, 8, 14, 18}, halpool::DType::f32, format);
-    const halpool::TensorDesc out(halpool::avg_pool2d_output_shape(in, kernel, options), halpool::DType::f32, format);
+    const halpool::TensorDesc out(halpool::avg_pool2d_output_shape(in, kernel, options), halpool::DType::f32,
+                                  format);
     const halpool::AvgPool2dPlan plan(in, out, kernel, options);
     std::printf("%s\n", plan.kernel().c_str());
     if (describe_first) static_cast<void>(plan.describe());
@@ -65,8 +66,8 @@ bool share_one_plan(halpool::MemoryFormat format, int kernel, int stride, int pa
 
 }  // namespace
 
-// Helgrind does not know that pthread_once orders what it made before who reads it: with --describe-first the text of a
-// plan, made on first use, is made before the threads start.
+// Helgrind does not know that pthread_once orders what it made before who reads it: with --describe-first the text
+// of a plan, made on first use, is made before the threads start.
 int main(int argc, char **argv) {
     const bool describe_first = argc > 1 && std::string(argv[1]) == "--describe-first";
     bool good = true;

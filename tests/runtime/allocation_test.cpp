@@ -1,5 +1,5 @@
-// Execution allocates nothing: this program counts every allocation of the process, its own definitions of malloc and
-// mmap taking the place of the C library's.
+// Execution allocates nothing: this program counts every allocation of the process, its own definitions of malloc
+// and mmap taking the place of the C library's.
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
 
@@ -78,10 +78,16 @@ class Execution : public ::testing::TestWithParam<KernelUnderTest> {};
 TEST_P(Execution, AllocatesNothing) {
     const KernelUnderTest &kernel = GetParam();
     if (!kernel.available) GTEST_SKIP() << kernel.target << ": " << kernel.target_reason;
-    const std::vector<Problem> problems = {
-        {{2, 16, 30, 45}, {2}, {2}},          {{2, 16, 30, 45}, {3}, {1}, {1}, false, false},
-        {{2, 16, 30, 45}, {3}, {2}, {1}, true}, {{2, 16, 30, 45}, {30, 45}},
-        {{2, 16, 30, 45}, {7, 5}, {2, 3}, {3, 2}}, {{1, 3, 60, 60}, {31}, {1}, {15}}};
+    std::vector<Problem> problems;
+    for (const std::int64_t channels : {3, 16}) {
+        const Ints shape = {2, channels, 30, 45};
+        problems.insert(problems.end(), {{shape, {2}, {2}},
+                                         {shape, {3}, {1}, {1}, false, false},
+                                         {shape, {3}, {2}, {1}, true},
+                                         {shape, {30, 45}},
+                                         {shape, {7, 5}, {2, 3}, {3, 2}},
+                                         {shape, {25}, {1}, {12}}});
+    }
     int executed = 0;
     for (const Problem &problem : problems)
         for (const bool last : {false, true}) {
@@ -97,10 +103,12 @@ TEST_P(Execution, AllocatesNothing) {
             pool.threads = 4;
             halpool_error error;
             // The pool's first use starts its threads.
-            ASSERT_EQ(halpool_plan_execute(made.plan.get(), input.data(), output.data(), &pool, &error), HALPOOL_OK);
+            ASSERT_EQ(halpool_plan_execute(made.plan.get(), input.data(), output.data(), &pool, &error),
+                      HALPOOL_OK);
 
             long before = allocations;
-            halpool_status status = halpool_plan_execute(made.plan.get(), input.data(), output.data(), nullptr, &error);
+            halpool_status status =
+                halpool_plan_execute(made.plan.get(), input.data(), output.data(), nullptr, &error);
             EXPECT_EQ(allocations - before, 0) << "serial: " << problem;
             ASSERT_EQ(status, HALPOOL_OK) << error.message;
 

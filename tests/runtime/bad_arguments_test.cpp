@@ -1,5 +1,5 @@
-// Errors that are this library's own: pointers, descriptors, memory and sizes. Each gives a status and a message, and
-// leaves the output as it was.
+// Errors that are this library's own: pointers, descriptors, memory and sizes. Each gives a status and a message,
+// and leaves the output as it was.
 #include "canary_output.hpp"
 #include "kernels_under_test.hpp"
 
@@ -89,7 +89,9 @@ protected:
                 HALPOOL_ERROR_INVALID_ARGUMENT, word);
         }
         expect_refused(
-            [&](halpool_error *error) { return halpool_plan_execute_part(plan.get(), input, output, 0, 2, error); },
+            [&](halpool_error *error) {
+                return halpool_plan_execute_part(plan.get(), input, output, 0, 2, error);
+            },
             HALPOOL_ERROR_INVALID_ARGUMENT, word);
     }
 };
@@ -102,7 +104,7 @@ TEST_F(BadArguments, TheUnspoiledCallWorks) {
     for (std::size_t i = 0; i < output_.layout().count(); ++i) EXPECT_EQ(output_.value(i), 1.0f);
 }
 
-// ---- Null pointers -------------------------------------------------------------------------------------------------
+// ---- Null pointers ------------------------------------------------------------------------------------------
 
 TEST_F(BadArguments, NullOptionsAreRefused) {
     expect_refused([&](halpool_error *error) {
@@ -132,8 +134,8 @@ TEST_F(BadArguments, NullDescriptorsAreRefused) {
     for (const bool input : {true, false})
         expect_refused([&](halpool_error *error) {
             halpool_plan *plan = nullptr;
-            return halpool_plan_create_avg_pool2d(&options_, input ? nullptr : &in_, input ? &out_ : nullptr, nullptr,
-                                                  &plan, error);
+            return halpool_plan_create_avg_pool2d(&options_, input ? nullptr : &in_, input ? &out_ : nullptr,
+                                                  nullptr, &plan, error);
         });
 }
 
@@ -195,7 +197,7 @@ TEST_F(BadArguments, NullDataIsRefused) {
     expect_data_refused(input_.data(), nullptr, "output");
 }
 
-// ---- Descriptors ---------------------------------------------------------------------------------------------------
+// ---- Descriptors --------------------------------------------------------------------------------------------
 
 TEST_F(BadArguments, AnUnknownDtypeIsRefused) {
     for (const int unknown : {99, -1}) {
@@ -222,8 +224,9 @@ TEST_F(BadArguments, AnOutputOfAnotherDtypeIsRefused) {
 }
 
 TEST_F(BadArguments, AnOutputOfAnotherShapeIsRefused) {
-    for (const Ints &shape : {Ints{2, 3, 3, 5}, Ints{2, 3, 3, 3}, Ints{2, 3, 4, 4}, Ints{2, 4, 3, 4}, Ints{1, 3, 3, 4},
-                              Ints{0, 3, 3, 4}, Ints{2, 3, 3, 0}, Ints{2, 3, 4, 3}, Ints{2, 3, 3, -4}}) {
+    for (const Ints &shape :
+         {Ints{2, 3, 3, 5}, Ints{2, 3, 3, 3}, Ints{2, 3, 4, 4}, Ints{2, 4, 3, 4}, Ints{1, 3, 3, 4},
+          Ints{0, 3, 3, 4}, Ints{2, 3, 3, 0}, Ints{2, 3, 4, 3}, Ints{2, 3, 3, -4}}) {
         out_.shape = shape.data();
         out_.strides = nullptr;
         SCOPED_TRACE(::testing::PrintToString(shape));
@@ -266,7 +269,7 @@ TEST_F(BadArguments, AnOutputThatReachesOneElementTwiceIsRefused) {
     }
 }
 
-// ---- Memory --------------------------------------------------------------------------------------------------------
+// ---- Memory -------------------------------------------------------------------------------------------------
 
 TEST_F(BadArguments, MisalignedDataIsRefused) {
     for (const int off : {1, 2, 3}) {
@@ -281,7 +284,8 @@ TEST_F(BadArguments, DataAlignedToTheElementAloneIsEnough) {
     std::vector<float> input(input_.size() + 1, 1.0f);
     for (const std::size_t off : {0, 1}) {
         output_.refill();
-        EXPECT_EQ(halpool_avg_pool2d(&options_, &in_, input.data() + off, &out_, output_.data(), nullptr), HALPOOL_OK);
+        EXPECT_EQ(halpool_avg_pool2d(&options_, &in_, input.data() + off, &out_, output_.data(), nullptr),
+                  HALPOOL_OK);
         EXPECT_EQ(output_.value(0), 1.0f);
     }
 }
@@ -318,18 +322,19 @@ TEST_F(BadArguments, OverlapIsSeenThroughNegativeStrides) {
     EXPECT_EQ(halpool_avg_pool2d(&options_, &in_, input, &out_, memory.data() + 288, nullptr), HALPOOL_OK);
 }
 
-// ---- Sizes ---------------------------------------------------------------------------------------------------------
+// ---- Sizes --------------------------------------------------------------------------------------------------
 
 TEST_F(BadArguments, ShapesOfMoreBytesThan64BitsAreRefused) {
-    const Ints shapes[] = {{kInt64Max, 1, 6, 8},
-                           {1, kInt64Max / 4, 6, 8},
-                           {1, 1, kInt64Max, 8},
-                           {1, 1, 6, kInt64Max},
-                           {kInt32Max, kInt32Max, 2, 2},
-                           {std::int64_t{1} << 31, std::int64_t{1} << 31, 2, 2},
-                           {std::int64_t{1} << 16, std::int64_t{1} << 16, std::int64_t{1} << 16, std::int64_t{1} << 16},
-                           {kInt64Max, kInt64Max, kInt64Max, kInt64Max},
-                           {1, 1, 1, (std::int64_t{1} << 61)}};
+    const Ints shapes[] = {
+        {kInt64Max, 1, 6, 8},
+        {1, kInt64Max / 4, 6, 8},
+        {1, 1, kInt64Max, 8},
+        {1, 1, 6, kInt64Max},
+        {kInt32Max, kInt32Max, 2, 2},
+        {std::int64_t{1} << 31, std::int64_t{1} << 31, 2, 2},
+        {std::int64_t{1} << 16, std::int64_t{1} << 16, std::int64_t{1} << 16, std::int64_t{1} << 16},
+        {kInt64Max, kInt64Max, kInt64Max, kInt64Max},
+        {1, 1, 1, (std::int64_t{1} << 61)}};
     for (const Ints &shape : shapes) {
         in_.shape = shape.data();
         SCOPED_TRACE(::testing::PrintToString(shape));
@@ -342,7 +347,8 @@ TEST_F(BadArguments, ShapesOfMoreBytesThan64BitsAreRefused) {
 }
 
 TEST_F(BadArguments, StridesThatReachBeyond64BitsAreRefused) {
-    for (const std::int64_t huge : {kInt64Max, -kInt64Max, std::numeric_limits<std::int64_t>::min(), kInt64Max / 4})
+    for (const std::int64_t huge :
+         {kInt64Max, -kInt64Max, std::numeric_limits<std::int64_t>::min(), kInt64Max / 4})
         for (std::size_t axis = 0; axis < 4; ++axis) {
             Ints strides = input_layout_.strides;
             strides[axis] = huge;
@@ -400,13 +406,14 @@ TEST_F(BadArguments, TheLargestWindowParametersThatFit32BitsAreComputed) {
         if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) continue;
         ASSERT_EQ(attempt.status, HALPOOL_OK) << kernel << ": " << attempt.error.message;
         const std::vector<float> ones(16, 1e18f);
-        ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), ones.data(), output.data(), nullptr, nullptr), HALPOOL_OK);
+        ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), ones.data(), output.data(), nullptr, nullptr),
+                  HALPOOL_OK);
         const double divisor = static_cast<double>(kInt32Max) * static_cast<double>(kInt32Max);
         EXPECT_NEAR(static_cast<double>(output.value(0)), 16e18 / divisor, 1e-5) << kernel;
     }
 }
 
-// ---- Structures ----------------------------------------------------------------------------------------------------
+// ---- Structures ---------------------------------------------------------------------------------------------
 
 TEST_F(BadArguments, StructuresWithoutTheirSizeAreRefused) {
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::numeric_limits<std::size_t>::max()}) {
@@ -439,11 +446,11 @@ TEST_F(BadArguments, AnOlderCallersShorterStructureIsReadAsFarAsItGoes) {
     options_.padding = {&three, 1};
     options_.padding_end = {&three, 1};
     options_.struct_size = offsetof(halpool_avg_pool2d_options, padding_end);
-    // What lies behind the structure's size is not the caller's: padding 3 of a kernel of 2 is PyTorch's error again.
+    // What lies behind the structure's size is not read: padding 3 of a kernel of 2 is PyTorch's error again.
     expect_shape_refused(HALPOOL_ERROR_INVALID_ARGUMENT, "pad should be at most half");
 }
 
-// ---- Execution -----------------------------------------------------------------------------------------------------
+// ---- Execution ----------------------------------------------------------------------------------------------
 
 TEST_F(BadArguments, PartsOutOfRangeAreRefused) {
     const PlanPtr plan = good_plan();

@@ -96,7 +96,8 @@ protected:
             if (made.status == HALPOOL_ERROR_UNSUPPORTED) continue;
             ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
             const std::vector<float> input = some_values(input_layout.span());
-            ASSERT_EQ(halpool_plan_execute(made.plan.get(), input.data(), output.data(), nullptr, nullptr), HALPOOL_OK);
+            ASSERT_EQ(halpool_plan_execute(made.plan.get(), input.data(), output.data(), nullptr, nullptr),
+                      HALPOOL_OK);
             ASSERT_EQ(output.damage(), "");
             const std::vector<std::uint32_t> serial = output.all_bits();
             body(made.plan.get(), input.data(), output, serial);
@@ -146,7 +147,8 @@ TEST_P(Sharing, PartsCoverEveryElementExactlyOnceWithTheSameBits) {
                 for (std::size_t i = 0; i < serial.size(); ++i) {
                     if (!output.written(i)) continue;
                     ++writers[i];
-                    ASSERT_EQ(output.bits(i), serial[i]) << "part " << part << " of " << parts << ", element " << i;
+                    ASSERT_EQ(output.bits(i), serial[i])
+                        << "part " << part << " of " << parts << ", element " << i;
                 }
             }
             for (std::size_t i = 0; i < writers.size(); ++i)
@@ -194,7 +196,7 @@ TEST_P(Sharing, EightThreadsShareOnePlan) {
 INSTANTIATE_TEST_SUITE_P(EveryKernel, Sharing, ::testing::ValuesIn(kernels_under_test()),
                          [](const auto &instance) { return test_name(instance.param); });
 
-// ---- The caller's parallel loop ------------------------------------------------------------------------------------
+// ---- The caller's parallel loop -----------------------------------------------------------------------------
 
 class CallersLoop : public ::testing::Test {
 protected:
@@ -245,7 +247,8 @@ TEST_F(CallersLoop, IsGivenItsContextAndAtMostTheSharesAskedFor) {
     };
     for (const std::int32_t threads : {1, 2, 6}) {
         const halpool_execution execution = on_callers_loop(threads, records, &seen);
-        ASSERT_EQ(halpool_plan_execute(plan_.get(), input_.data(), output_.data(), &execution, nullptr), HALPOOL_OK);
+        ASSERT_EQ(halpool_plan_execute(plan_.get(), input_.data(), output_.data(), &execution, nullptr),
+                  HALPOOL_OK);
         EXPECT_GE(seen.tasks, 1);
         EXPECT_LE(seen.tasks, threads);
     }

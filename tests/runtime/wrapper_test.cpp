@@ -70,7 +70,8 @@ TEST(Wrapper, AChannelsLastInputGivesAChannelsLastResult) {
 TEST(Wrapper, PoolsIntoTheCallersMemory) {
     const std::vector<float> pixels(2 * 8 * 8, 3.0f);
     std::vector<float> memory(2 * 4 * 10, -1.0f);
-    const halpool::TensorView output(memory.data(), halpool::TensorDesc({1, 2, 4, 4}, halpool::Shape{80, 40, 10, 2}));
+    const halpool::TensorView output(memory.data(),
+                                     halpool::TensorDesc({1, 2, 4, 4}, halpool::Shape{80, 40, 10, 2}));
     halpool::avg_pool2d(halpool::ConstTensorView(pixels.data(), {1, 2, 8, 8}), output, 2);
     for (std::size_t i = 0; i < memory.size(); ++i)
         EXPECT_EQ(memory[i], i % 10 < 8 && i % 2 == 0 ? 3.0f : -1.0f) << i;
@@ -85,8 +86,9 @@ TEST(Wrapper, AnErrorIsAnExceptionWithStatusAndText) {
         FAIL() << "no exception";
     } catch (const halpool::Error &error) {
         EXPECT_EQ(error.status(), HALPOOL_ERROR_INVALID_ARGUMENT);
-        EXPECT_STREQ(error.what(), "pad should be at most half of effective kernel size, but got pad=2, kernel_size=2 "
-                                   "and dilation=1");
+        EXPECT_STREQ(error.what(),
+                     "pad should be at most half of effective kernel size, but got pad=2, kernel_size=2 "
+                     "and dilation=1");
     }
     EXPECT_THROW(halpool::TensorDesc({1, 2, 3}, halpool::Shape{1, 2}), std::invalid_argument);
 }
@@ -94,7 +96,8 @@ TEST(Wrapper, AnErrorIsAnExceptionWithStatusAndText) {
 TEST(Wrapper, AShapeTooLargeIsAnExceptionNotACrash) {
     const std::vector<float> pixels(16);
     const std::int64_t large = std::int64_t{1} << 62;
-    EXPECT_THROW(halpool::avg_pool2d(halpool::ConstTensorView(pixels.data(), {large, large, 4, 4}), 2), halpool::Error);
+    EXPECT_THROW(halpool::avg_pool2d(halpool::ConstTensorView(pixels.data(), {large, large, 4, 4}), 2),
+                 halpool::Error);
 }
 
 TEST(Wrapper, APlanExecutesAsOftenAsAsked) {

@@ -89,8 +89,9 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
-    std::int32_t min_channels, min_columns;  // of the output; below, the kernel has no fast variant
-    std::int32_t min_taps;   // of the window; below, a kernel further down is faster
+    // What is preferred, not what is possible: below these a kernel further down the table is faster.
+    std::int32_t min_channels, min_columns;  // of the output
+    std::int32_t min_taps;                   // of the window
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
     std::int32_t lanes;      // output columns of one vector; see KernelCall::run
     KernelEntry entry;
