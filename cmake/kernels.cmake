@@ -21,8 +21,9 @@ endif()
 include(${kernel_dir}/kernels.cmake)
 
 # Configure again when a schedule changes; Ninja then emits only the kernels whose command line changed.
-file(GLOB schedule_files CONFIGURE_DEPENDS ${schedules}/*.json)
-set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${schedule_files} ${manifest_script})
+list(TRANSFORM HALPOOL_BUILT_TARGETS REPLACE "(.+)" "${schedules}/\\1.json" OUTPUT_VARIABLE schedule_files)
+set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+  ${schedules}/targets.json ${schedules}/kernels.json ${schedule_files} ${manifest_script})
 
 # Our runtime checks every argument before it calls, so kernels need no assertions; with these gone they refer to no
 # symbol of a Halide runtime, and none is linked.
