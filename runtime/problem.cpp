@@ -27,11 +27,10 @@ constexpr DTypeFacts kDTypes[] = {
     {"complex64", "ComplexFloat", 8, false, false}, {"complex128", "ComplexDouble", 16, false, false},
 };
 
-const DTypeFacts &facts(halpool_dtype dtype) {
-    const auto index = static_cast<std::size_t>(dtype);
-    require(index < std::size(kDTypes), HALPOOL_ERROR_INVALID_ARGUMENT, "dtype ", static_cast<int>(dtype),
-            " is not one of halpool_dtype");
-    return kDTypes[index];
+const DTypeFacts &facts(std::int32_t dtype) {
+    require(dtype >= 0 && static_cast<std::size_t>(dtype) < std::size(kDTypes), HALPOOL_ERROR_INVALID_ARGUMENT,
+            "dtype ", dtype, " is not one of halpool_dtype");
+    return kDTypes[dtype];
 }
 
 std::string list(const std::int64_t *values, std::size_t count) {
@@ -197,8 +196,6 @@ bool is_injective(const TensorGeometry &g) {
 
 }  // namespace
 
-const char *dtype_name(halpool_dtype dtype) { return facts(dtype).name; }
-
 std::int64_t TensorGeometry::lowest() const {
     std::int64_t offset = 0;
     for (std::size_t i = 0; i < 4; ++i) offset += std::min<std::int64_t>((shape[i] - 1) * strides[i], 0);
@@ -255,9 +252,9 @@ Problem avg_pool2d_problem(const halpool_avg_pool2d_options &options, const halp
             HALPOOL_ERROR_INVALID_ARGUMENT, "the output has shape ",
             list(output.shape, static_cast<std::size_t>(output.rank)), "; this problem's output is ",
             list(shape.data(), rank));
-    require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the output is ", dtype_name(output.dtype),
-            " and the input ", dtype_name(input.dtype), "; they must be the same");
-    require(facts(input.dtype).built_in, HALPOOL_ERROR_UNSUPPORTED, "dtype ", dtype_name(input.dtype),
+    require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the output is ", facts(output.dtype).name,
+            " and the input ", facts(input.dtype).name, "; they must be the same");
+    require(facts(input.dtype).built_in, HALPOOL_ERROR_UNSUPPORTED, "dtype ", facts(input.dtype).name,
             " was not built into this library; built in: float32");
 
     Problem problem{};

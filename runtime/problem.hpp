@@ -36,8 +36,6 @@ struct Problem {
     std::string describe() const;  // "[1, 64, 56, 56] -> [1, 64, 28, 28], kernel 2x2, stride 2x2, ..."
 };
 
-const char *dtype_name(halpool_dtype dtype);  // "float32"
-
 // Checks in PyTorch's order with PyTorch's words, and gives the output's shape (input.rank extents).
 // Throws Failure.
 std::array<std::int64_t, 4> avg_pool2d_shape(const halpool_avg_pool2d_options &options,

@@ -77,7 +77,7 @@ typedef enum halpool_dtype {
 /* What a tensor looks like. shape is [N, C, H, W] or [C, H, W] whatever the memory format: channels-last memory is
  * the same shape with other strides. strides are in elements; NULL means C-contiguous (planar, "NCHW"). */
 typedef struct halpool_tensor_desc {
-    halpool_dtype dtype;
+    int32_t dtype; /* a halpool_dtype; an integer here, so that any value a caller passes is read as it is */
     int32_t rank;
     const int64_t *shape;
     const int64_t *strides;

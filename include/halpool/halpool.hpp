@@ -95,7 +95,7 @@ public:
     const Shape &strides() const noexcept { return strides_; }
     DType dtype() const noexcept { return dtype_; }
     halpool_tensor_desc desc() const noexcept {
-        return {static_cast<halpool_dtype>(dtype_), static_cast<std::int32_t>(shape_.size()), shape_.data(),
+        return {static_cast<std::int32_t>(dtype_), static_cast<std::int32_t>(shape_.size()), shape_.data(),
                 strides_.data()};
     }
 

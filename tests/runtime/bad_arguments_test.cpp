@@ -201,11 +201,11 @@ TEST_F(BadArguments, NullDataIsRefused) {
 
 TEST_F(BadArguments, AnUnknownDtypeIsRefused) {
     for (const int unknown : {99, -1}) {
-        in_.dtype = static_cast<halpool_dtype>(unknown);
+        in_.dtype = unknown;
         expect_problem_refused();
         expect_shape_refused();
         in_.dtype = HALPOOL_FLOAT32;
-        out_.dtype = static_cast<halpool_dtype>(unknown);
+        out_.dtype = unknown;
         expect_problem_refused();
         out_.dtype = HALPOOL_FLOAT32;
     }
