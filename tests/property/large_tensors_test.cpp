@@ -98,7 +98,8 @@ TEST_P(LargeTensors, AreAddressedToTheirLastElement) {
 std::vector<KernelUnderTest> kernels_of_any_stride() {
     std::vector<KernelUnderTest> chosen;
     for (const KernelUnderTest &kernel : kernels_under_test())
-        if (kernel.window == "generic" || kernel.window == "small" || kernel.window == "any") chosen.push_back(kernel);
+        if (kernel.window == "generic" || kernel.window == "small" || kernel.window == "any")
+            chosen.push_back(kernel);
     return chosen;
 }
 

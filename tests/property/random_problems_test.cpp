@@ -109,7 +109,8 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
     for (const KernelUnderTest &kernel : kernels) {
         if (!kernel.available) continue;
         std::cout << kernel.name << ": " << executed[kernel.name] << " problems\n";
-        EXPECT_TRUE(count < kDefaultCases || executed[kernel.name] > 0) << kernel.name << " took no problem at all";
+        EXPECT_TRUE(count < kDefaultCases || executed[kernel.name] > 0)
+            << kernel.name << " took no problem at all";
     }
 }
 
