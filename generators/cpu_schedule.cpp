@@ -11,6 +11,14 @@ Expr is_border(const CallConditions &when, Border border) { return when.border =
 
 constexpr int kNarrow = 4;  // lanes of the variant for extents below a full vector
 
+// Windows known at run time: all sums of one tile stay in vectors along `lane`.
+void place_blocks(Func output, const Var &tile, const Var &lane, PoolStages &stages) {
+    stages.total.compute_at(output, tile).vectorize(lane);
+    stages.total.update().reorder(lane, stages.blocks.x, stages.blocks.y).vectorize(lane);
+    stages.partial.compute_at(stages.total, stages.blocks.x).vectorize(lane);
+    stages.partial.update().reorder(lane, stages.taps.x, stages.taps.y).vectorize(lane);
+}
+
 }  // namespace
 
 // A tile of `vector` columns and tile_rows rows is computed from row sums that stay in registers. ShiftInwards needs a
@@ -121,16 +129,7 @@ void schedule_planar_runtime(Func output, PoolStages &stages, const OutputVariab
         tile(output.specialize(border && when.width >= kNarrow), kNarrow);
     }
     tile(output, 1);
-    stages.total.compute_at(output, xo)
-        .vectorize(v.x)
-        .update()
-        .reorder(v.x, stages.blocks.x, stages.blocks.y)
-        .vectorize(v.x);
-    stages.partial.compute_at(stages.total, stages.blocks.x)
-        .vectorize(v.x)
-        .update()
-        .reorder(v.x, stages.taps.x, stages.taps.y)
-        .vectorize(v.x);
+    place_blocks(output, xo, v.x, stages);
 }
 
 void schedule_channels_last_runtime(Func output, PoolStages &stages, const OutputVariables &v,
@@ -146,16 +145,7 @@ void schedule_channels_last_runtime(Func output, PoolStages &stages, const Outpu
     if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector);
     if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow);
     tile(output, 1);
-    stages.total.compute_at(output, co)
-        .vectorize(v.c)
-        .update()
-        .reorder(v.c, stages.blocks.x, stages.blocks.y)
-        .vectorize(v.c);
-    stages.partial.compute_at(stages.total, stages.blocks.x)
-        .vectorize(v.c)
-        .update()
-        .reorder(v.c, stages.taps.x, stages.taps.y)
-        .vectorize(v.c);
+    place_blocks(output, co, v.c, stages);
 }
 
 // The column sums of one tile of output columns lie in a buffer on the stack, of a constant size: kernels allocate nothing.
