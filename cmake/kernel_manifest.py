@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Turn schedules/ into what the build needs: a list of kernels to emit and the constant tables that register them.
 
-    kernel_manifest.py --schedules DIR --out DIR --list-targets
-    kernel_manifest.py --schedules DIR --out DIR --targets NAME[,NAME...]
+    kernel_manifest.py --schedules DIR --out DIR --processor NAME [--targets NAME[,NAME...]]
 
-Writes to OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp. A file is rewritten only
-when its text changes, so that touching one schedule rebuilds only what depends on it. Only the standard library is used.
-Exit status 2 and one line on stderr when schedules/ or the arguments are wrong.
+A name is a target's or a component's, which stands for all its targets; none: all that this processor can run. Writes to
+OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp, absent_<component>.cpp,
+components.cpp. A file is rewritten only when its text changes, so that touching one schedule rebuilds only what depends
+on it. Exit status 2 and one line on stderr when schedules/ or the arguments are wrong.
 """
 import argparse
 import json
@@ -14,8 +14,11 @@ import os
 import re
 import sys
 
-PARAMETERS = {"vector": (1, 2, 4, 8, 16, 32), "tile_rows": range(1, 65), "tile_columns": range(1, 65),
-              "channel_vectors": range(1, 33)}
+PARAMETERS = {
+    "cpu": {"vector": (1, 2, 4, 8, 16, 32), "tile_rows": range(1, 65), "tile_columns": range(1, 65),
+            "channel_vectors": range(1, 33)},
+    "gpu": {"vector": (1, 2, 4), "tile_rows": range(1, 17), "tile_columns": range(1, 129), "threads": (32, 64, 128, 256)}}
+SIZE_OF = {"f32": 4}
 WINDOW = re.compile(r"(\d+)x(\d+)s(\d+)(?:x(\d+))?$")  # 3x3s2, 3x1s2x1
 
 
@@ -76,62 +79,69 @@ def write(path, text):
 def kernels_of(target, facts, schedules):
     """The kernels of one target in their order of preference, with their schedules checked."""
     kernels_path = os.path.join(schedules, "kernels.json")
-    schedule_path = os.path.join(schedules, target + ".json")
+    schedule_path = os.path.join(schedules, facts.get("schedule", target) + ".json")
+    template = "gpu" if "device" in facts else "cpu"
+    known = PARAMETERS[template]
     scheduled = read(schedule_path).get("kernels", {})
     kernels, wanted = [], set()
-    for kernel in read(kernels_path):
-        channels = kernel.get("channels", 0)
-        layout = kernel["layout"] + (f"-c{channels}" if channels else "")
+    for kernel in read(kernels_path)[template]:
+        channels, alignment = kernel.get("channels", 0), kernel.get("alignment", 0)
+        layout = kernel["layout"] + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "")
         family = "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
         wanted.add(family)
         if family not in scheduled:
             raise BadInput(f"{schedule_path}: no schedule for {family}")
         for name, value in scheduled[family].items():
-            if name not in PARAMETERS:
+            if name not in known:
                 raise BadInput(f"{line_of(schedule_path, family)}: unknown parameter '{name}'; "
-                               f"known: {', '.join(PARAMETERS)}")
-            if type(value) is not int or value not in PARAMETERS[name]:
-                allowed = PARAMETERS[name]
+                               f"known: {', '.join(known)}")
+            if type(value) is not int or value not in known[name]:
+                allowed = known[name]
                 words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
                 raise BadInput(f"{line_of(schedule_path, family)}: {name} is {value!r}; allowed: {words}")
         window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernels_path)
-        parameters = {"layout": kernel["layout"], "window": window, "fixed_channels": channels}
+        parameters = {"layout": kernel["layout"], "window": window}
+        if template == "cpu":
+            parameters["fixed_channels"] = channels
+        if alignment:
+            parameters["alignment"] = alignment // SIZE_OF[kernel["dtype"]]
         if window == "fixed":
             parameters.update(fixed_kernel_h=kernel_h, fixed_kernel_w=kernel_w, fixed_stride_h=stride_h,
                               fixed_stride_w=stride_w)
         parameters.update(scheduled[family])
         name = f"{family}_{target}"
-        kernels.append(dict(kernel, name=name, function="halpool_" + identifier(name), halide=facts["halide"],
-                            parameters=parameters, window_class=window,
-                            extents=(kernel_h, kernel_w, stride_h, stride_w)))
+        kernels.append(dict(kernel, name=name, function="halpool_" + identifier(name), parameters=parameters,
+                            window_class=window, extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
     for family in scheduled:
         if family not in wanted:
             raise BadInput(f"{line_of(schedule_path, family)}: {family} is not in kernels.json")
     return kernels
 
 
+def row(kernel):
+    """A KernelRow (kernel_convention.h)."""
+    cpu, nhwc = kernel["template"] == "cpu", kernel["layout"] == "nhwc"
+    parameters = kernel["parameters"]
+    least_channels = least_columns = 0
+    if cpu and kernel["window_class"] == "separable":
+        least_channels, least_columns = (4, parameters["tile_columns"]) if nhwc else (0, parameters["vector"])
+    fields = (f'"{kernel["name"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
+              f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
+              "true" if cpu and kernel["window_class"] == "fixed" else "false", *kernel["extents"],
+              kernel.get("channels", 0), least_channels, least_columns, kernel.get("min_taps", 0),
+              parameters.get("tile_rows", 1), parameters["vector"], parameters.get("alignment", 1),
+              parameters.get("threads", 0), parameters.get("tile_columns", 1), kernel["function"] + "_argv")
+    return "    {" + ", ".join(map(str, fields)) + "},"
+
+
 def table_source(target, facts, kernels):
     op = kernels[0]["op"]
-    lines = ["// Generated by cmake/kernel_manifest.py from schedules/. Not to be edited.",
-             "#include <halpool/internal/kernel_convention.h>", "", 'extern "C" {']
+    lines = [GENERATED, "#include <halpool/internal/kernel_convention.h>", "", 'extern "C" {']
     lines += [f"int {kernel['function']}_argv(void **);" for kernel in kernels]
     lines += ["}", "", "namespace {", "", "const char *const required[] = {"]
     lines += [f'    "{feature}",' for feature in facts["requires"]]
     lines += ["    nullptr};", "", "const halpool::KernelRow rows[] = {"]
-    for kernel in kernels:
-        fixed, nhwc = kernel["window_class"] == "fixed", kernel["layout"] == "nhwc"
-        extents = ", ".join(map(str, kernel["extents"]))
-        parameters = kernel["parameters"]
-        least = (0, 0)  # channels, columns
-        if kernel["window_class"] == "separable":
-            least = (4, parameters["tile_columns"]) if nhwc else (0, parameters["vector"])
-        lines.append(f'    {{"{kernel["name"]}", "{kernel["dtype"]}", "{kernel["window"]}", '
-                     f'halpool::KernelLayout::{kernel["layout"]}, halpool::WindowClass::{kernel["window_class"]}, '
-                     f'{"true" if fixed else "false"}, {extents}, {kernel.get("channels", 0)}, '
-                     f'{least[0]}, {least[1]}, {kernel.get("min_taps", 0)}, '
-                     f'{parameters.get("tile_rows", 1)}, '
-                     f'{parameters["vector"]}, '
-                     f'{kernel["function"]}_argv}},')
+    lines += [row(kernel) for kernel in kernels]
     lines += ["};", "", "}  // namespace", "",
               f'extern "C" const halpool::KernelTable halpool_{op}_table_{identifier(target)};',
               f"const halpool::KernelTable halpool_{op}_table_{identifier(target)} = {{",
@@ -139,55 +149,105 @@ def table_source(target, facts, kernels):
     return "\n".join(lines)
 
 
-def registry_source(op, targets):
-    lines = ["// Generated by cmake/kernel_manifest.py from schedules/targets.json. Not to be edited.",
-             "#include <halpool/internal/kernel_convention.h>", "", 'extern "C" {']
+def registry_source(op, component, device, targets):
+    """What links a component's tables, and its device's launcher, to the runtime. No targets: a component that a
+    program does not link."""
+    symbol = f"halpool_{op}_{identifier(component)}"
+    lines = [GENERATED, "#include <halpool/internal/kernel_convention.h>", "", 'extern "C" {']
     lines += [f"extern const halpool::KernelTable halpool_{op}_table_{identifier(target)};" for target in targets]
-    lines += [f"extern const halpool::KernelTable *const halpool_{op}_tables[];",
-              f"const halpool::KernelTable *const halpool_{op}_tables[] = {{"]
-    lines += [f"    &halpool_{op}_table_{identifier(target)}," for target in targets]
-    lines += ["    nullptr};", "}", ""]
+    if device and targets:
+        lines += [f"extern const halpool::DeviceApi halpool_device_{device};"]
+    lines += [f"extern const halpool::KernelComponent {symbol};", "}", ""]
+    if targets:
+        lines += ["static const halpool::KernelTable *const tables[] = {"]
+        lines += [f"    &halpool_{op}_table_{identifier(target)}," for target in targets]
+        lines += ["    nullptr};", "",
+                  f"const halpool::KernelComponent {symbol} = {{{f'&halpool_device_{device}' if device else 'nullptr'}, tables}};"]
+    else:
+        lines += [f"const halpool::KernelComponent {symbol} = {{nullptr, nullptr}};"]
+    return "\n".join(lines + [""])
+
+
+def components_source(op, components):
+    """The list through which the runtime sees the components of this build."""
+    symbols = [f"halpool_{op}_{identifier(component)}" for component in components]
+    lines = [GENERATED, '#include "kernel_registry.hpp"', "", 'extern "C" {']
+    lines += [f"extern const halpool::KernelComponent {symbol};" for symbol in symbols]
+    lines += ["}", "", f"const halpool::KernelComponent *const halpool::{op}_components[] = {{"]
+    lines += [f"    &{symbol}," for symbol in symbols] + ["    nullptr};", ""]
     return "\n".join(lines)
+
+
+def choose_targets(document, names, processor):
+    """The targets that the names stand for, best first, the CPU's before the devices'; and the system they are for."""
+    systems, targets = document["systems"], document["targets"]
+    native = [name for name, system in systems.items() if processor in system["processors"]]
+
+    def component(name):
+        facts = targets[name]
+        return facts["device"] if "device" in facts else systems[facts["system"]]["component"]
+
+    if not names:
+        if not native:
+            raise BadInput(f"no default targets for the processor {processor}; name them with HALPOOL_TARGETS")
+        names = [name for name, facts in targets.items() if facts.get("system") == native[0]]
+    chosen = set()
+    for name in names:
+        found = [target for target in targets if name in (target, component(target))]
+        if not found:
+            components = dict.fromkeys(component(target) for target in targets)
+            raise BadInput(f"HALPOOL_TARGETS: unknown target '{name}'; known: {', '.join(targets)}; and for all targets "
+                           f"of a component: {', '.join(components)} (schedules/targets.json)")
+        chosen.update(found)
+    order = sorted(chosen, key=lambda name: ("device" in targets[name], component(name), -targets[name]["preference"]))
+    used = {targets[name]["system"] for name in order if "system" in targets[name]} or set(native)
+    if len(used) != 1:
+        raise BadInput("one build has kernels for one kind of CPU: " + ", ".join(sorted(used)) + " were named")
+    return order, component, used.pop()
+
+
+GENERATED = "// Generated by cmake/kernel_manifest.py from schedules/. Not to be edited."
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--schedules", required=True)
-    parser.add_argument("--out", default=".")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--processor", required=True)
     parser.add_argument("--targets", default="")
-    parser.add_argument("--list-targets", action="store_true")
     arguments = parser.parse_args()
 
-    targets_path = os.path.join(arguments.schedules, "targets.json")
-    known = read(targets_path)
-    if arguments.list_targets:
-        print(";".join(known))
-        return
-    wanted = [name for name in re.split("[,;]", arguments.targets) if name]
-    if not wanted:
-        raise BadInput("HALPOOL_TARGETS names no target; known: " + ", ".join(known))
-    for name in wanted:
-        if name not in known:
-            raise BadInput(f"HALPOOL_TARGETS: unknown target '{name}'; known: {', '.join(known)} "
-                           "(schedules/targets.json)")
-    wanted = sorted(set(wanted), key=lambda name: -known[name]["preference"])
+    document = read(os.path.join(arguments.schedules, "targets.json"))
+    known = document["targets"]
+    names = [name for name in re.split("[,;]", arguments.targets) if name]
+    wanted, component_of, system = choose_targets(document, names, arguments.processor)
+    stub = document["systems"][system]["halide"]
 
     os.makedirs(arguments.out, exist_ok=True)
-    cmake = ["# Generated by kernel_manifest.py: function|target|halide target|generator parameters", "set(HALPOOL_KERNELS"]
+    cmake = ["# Generated by kernel_manifest.py: function|target|halide target|device|op|generator parameters", "set(HALPOOL_KERNELS"]
     components = {}
     for target in wanted:
-        kernels = kernels_of(target, known[target], arguments.schedules)
+        facts = known[target]
+        kernels = kernels_of(target, facts, arguments.schedules)
+        halide = "-".join(filter(None, (stub, facts["features"])))
         for kernel in kernels:
             parameters = ",".join(f"{name}={value}" for name, value in kernel["parameters"].items())
-            cmake.append(f'  "{kernel["function"]}|{target}|{kernel["op"]}|{kernel["halide"]}|{parameters}"')
-        write(os.path.join(arguments.out, f"table_{target}.cpp"), table_source(target, known[target], kernels))
-        components.setdefault(known[target]["component"], []).append(target)
+            cmake.append(f'  "{kernel["function"]}|{target}|{halide}|{facts.get("device", "")}|{kernel["op"]}|{parameters}"')
+        write(os.path.join(arguments.out, f"table_{target}.cpp"), table_source(target, facts, kernels))
+        components.setdefault(component_of(target), []).append(target)
     cmake.append(")")
+    files = sorted({"targets", "kernels"} | {known[target].get("schedule", target) for target in wanted})
+    cmake.append(f'set(HALPOOL_SCHEDULE_FILES "{";".join(name + ".json" for name in files)}")')
     cmake.append(f'set(HALPOOL_BUILT_TARGETS "{";".join(wanted)}")')
     cmake.append(f'set(HALPOOL_BUILT_COMPONENTS "{";".join(components)}")')
     for component, targets in components.items():
-        write(os.path.join(arguments.out, f"registry_{component}.cpp"), registry_source("avg_pool2d", targets))
+        device = known[targets[0]].get("device", "")
+        write(os.path.join(arguments.out, f"registry_{component}.cpp"),
+              registry_source("avg_pool2d", component, device, targets))
+        write(os.path.join(arguments.out, f"absent_{component}.cpp"), registry_source("avg_pool2d", component, device, []))
         cmake.append(f'set(HALPOOL_TARGETS_OF_{component} "{";".join(targets)}")')
+        cmake.append(f'set(HALPOOL_DEVICE_OF_{component} "{device}")')
+    write(os.path.join(arguments.out, "components.cpp"), components_source("avg_pool2d", components))
     write(os.path.join(arguments.out, "kernels.cmake"), "\n".join(cmake) + "\n")
 
 

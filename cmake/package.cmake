@@ -3,6 +3,7 @@ set(archives halpool_runtime)
 foreach(name IN LISTS HALPOOL_BUILT_COMPONENTS HALPOOL_BUILT_TARGETS)
   list(APPEND archives halpool_${name})
 endforeach()
+list(APPEND archives halpool_absent)
 
 # A shared library made of these archives exports what its own code exports and nothing of halpool, so that two
 # plugins of one process may hold two versions of it.

@@ -3,6 +3,8 @@
 
 #include "failure.hpp"
 #include "host_capabilities.hpp"
+#include "kernel_registry.hpp"
+#include "memory.hpp"
 #include "plan.hpp"
 
 #include <cstdlib>
@@ -11,6 +13,10 @@
 
 struct halpool_plan {
     halpool::Plan plan;
+};
+
+struct halpool_memory {
+    halpool::Memory memory;
 };
 
 namespace {
@@ -76,9 +82,30 @@ std::string demanded(const char *given, const char *variable) {
     return name ? name : "";
 }
 
-Demand read_demand(const halpool_plan_options *given) {
+std::int32_t read_device(const halpool_plan_options &options, const Problem &problem) {
+    if (options.device == HALPOOL_DEVICE_AUTO) {
+        return automatic_device(problem, options.data, options.result_on_device != 0);
+    }
+    require(device_name(options.device) != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "device ", options.device,
+            " is none that this library knows");
+    if (options.device != HALPOOL_DEVICE_CPU) require_device(options.device);
+    return options.device;
+}
+
+Demand read_demand(const halpool_plan_options *given, const Problem &problem) {
     const auto options = read(given, halpool_plan_options HALPOOL_PLAN_OPTIONS_INIT, "halpool_plan_options");
-    return {demanded(options.target, "HALPOOL_TARGET"), demanded(options.kernel, "HALPOOL_KERNEL")};
+    return {demanded(options.target, "HALPOOL_TARGET"), demanded(options.kernel, "HALPOOL_KERNEL"),
+            read_device(options, problem)};
+}
+
+template <class MemoryType>
+auto &read_memory(MemoryType *memory, const char *name) {
+    require(memory != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, name, " is a null pointer");
+    return memory->memory;
+}
+
+halpool_execution read_execution(const halpool_execution *execution) {
+    return read(execution, halpool_execution HALPOOL_EXECUTION_INIT, "halpool_execution");
 }
 
 Problem read_problem(const halpool_avg_pool2d_options *options, const halpool_tensor_desc *input,
@@ -112,7 +139,10 @@ halpool_status halpool_avg_pool2d(const halpool_avg_pool2d_options *options, con
                                   const void *input_data, const halpool_tensor_desc *output, void *output_data,
                                   halpool_error *error) {
     return guarded(error, [&] {
-        const Plan plan(read_problem(options, input, output), read_demand(nullptr));
+        const Problem problem = read_problem(options, input, output);
+        halpool_plan_options plan_options = HALPOOL_PLAN_OPTIONS_INIT;
+        plan_options.data = output_data;
+        const Plan plan(problem, read_demand(&plan_options, problem));
         plan.execute(input_data, output_data, halpool_execution HALPOOL_EXECUTION_INIT);
     });
 }
@@ -124,7 +154,8 @@ halpool_status halpool_plan_create_avg_pool2d(const halpool_avg_pool2d_options *
     if (plan) *plan = nullptr;
     return guarded(error, [&] {
         require(plan != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "plan is a null pointer");
-        *plan = new halpool_plan{Plan(read_problem(options, input, output), read_demand(plan_options))};
+        const Problem problem = read_problem(options, input, output);
+        *plan = new halpool_plan{Plan(problem, read_demand(plan_options, problem))};
     });
 }
 
@@ -133,8 +164,16 @@ void halpool_plan_destroy(halpool_plan *plan) { delete plan; }
 halpool_status halpool_plan_execute(const halpool_plan *plan, const void *input_data, void *output_data,
                                     const halpool_execution *execution, halpool_error *error) {
     return guarded(error, [&] {
-        read_plan(plan).execute(input_data, output_data,
-                                read(execution, halpool_execution HALPOOL_EXECUTION_INIT, "halpool_execution"));
+        read_plan(plan).execute(input_data, output_data, read_execution(execution));
+    });
+}
+
+halpool_status halpool_plan_execute_memory(const halpool_plan *plan, const halpool_memory *input, size_t input_offset,
+                                           halpool_memory *output, size_t output_offset,
+                                           const halpool_execution *execution, halpool_error *error) {
+    return guarded(error, [&] {
+        read_plan(plan).execute_memory(read_memory(input, "input"), input_offset, read_memory(output, "output"),
+                                       output_offset, read_execution(execution));
     });
 }
 
@@ -146,6 +185,8 @@ halpool_status halpool_plan_execute_part(const halpool_plan *plan, const void *i
 const char *halpool_plan_kernel(const halpool_plan *plan) { return plan ? plan->plan.choice().kernel() : ""; }
 
 const char *halpool_plan_target(const halpool_plan *plan) { return plan ? plan->plan.choice().target() : ""; }
+
+int32_t halpool_plan_device(const halpool_plan *plan) { return plan ? plan->plan.device() : HALPOOL_DEVICE_AUTO; }
 
 const char *halpool_plan_describe(const halpool_plan *plan) {
     const char *out = "";
@@ -174,50 +215,107 @@ halpool_candidate halpool_plan_candidate_at(const halpool_plan *plan, size_t ind
 }
 
 size_t halpool_target_count(void) {
-    size_t count = 1;  // the reference kernel's
-    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) ++count;
+    size_t count = 0;
+    guarded(nullptr, [&] { count = linked_tables().size() + 1; });  // and the reference kernel's
     return count;
 }
 
 halpool_target_info halpool_target_at(size_t index) {
-    halpool_target_info out = {nullptr, 0, nullptr};
+    halpool_target_info out = {nullptr, 0, nullptr, HALPOOL_DEVICE_AUTO};
     guarded(nullptr, [&] {
         // Made once: what the host has does not change while the program runs.
-        static const std::vector<std::string> reasons = [] {
+        static const std::vector<std::string> objections = [] {
             std::vector<std::string> made;
-            for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
-                const std::string missing = missing_features(**table);
-                made.push_back(missing.empty() ? "the host has all it needs" : "this host lacks " + missing);
-            }
-            made.push_back("plain C++, runs everywhere");
+            for (const LinkedTable &linked : linked_tables()) made.push_back(target_objection(linked));
             return made;
         }();
-        if (index >= reasons.size()) return;
-        const KernelTable *table = halpool_avg_pool2d_tables[index];
-        const bool available = !table || missing_features(*table).empty();
-        out = {table ? table->target : kReferenceTarget, available ? 1 : 0, reasons[index].c_str()};
+        const std::vector<LinkedTable> &tables = linked_tables();
+        if (index == tables.size()) {
+            out = {kReferenceTarget, 1, "plain C++, runs everywhere", HALPOOL_DEVICE_CPU};
+        } else if (index < tables.size()) {
+            const bool available = objections[index].empty();
+            const char *has_all = tables[index].device ? "the device has all it needs" : "the host has all it needs";
+            out = {tables[index].table->target, available ? 1 : 0, available ? has_all : objections[index].c_str(),
+                   device_of(tables[index].device)};
+        }
     });
     return out;
 }
 
 size_t halpool_kernel_count(void) {
-    size_t count = 1;
-    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) count += (*table)->row_count;
+    size_t count = 0;
+    guarded(nullptr, [&] {
+        count = 1;
+        for (const LinkedTable &linked : linked_tables()) count += linked.table->row_count;
+    });
     return count;
 }
 
 halpool_kernel_info halpool_kernel_at(size_t index) {
-    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
-        if (index >= (*table)->row_count) {
-            index -= (*table)->row_count;
-            continue;
+    halpool_kernel_info out = {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+    guarded(nullptr, [&] {
+        for (const LinkedTable &linked : linked_tables()) {
+            if (index >= linked.table->row_count) {
+                index -= linked.table->row_count;
+                continue;
+            }
+            const KernelRow &row = linked.table->rows[index];
+            out = {row.name,  linked.table->target, linked.table->op,
+                   row.dtype, row.layout == KernelLayout::nhwc ? "nhwc" : "nchw", row.window_name};
+            return;
         }
-        const KernelRow &row = (*table)->rows[index];
-        return {row.name,  (*table)->target, (*table)->op,
-                row.dtype, row.layout == KernelLayout::nhwc ? "nhwc" : "nchw", row.window_name};
-    }
-    if (index == 0) return {kReferenceName, kReferenceTarget, "avg_pool2d", "f32", "any", "any"};
-    return {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+        if (index == 0) out = {kReferenceName, kReferenceTarget, "avg_pool2d", "f32", "any", "any"};
+    });
+    return out;
+}
+
+size_t halpool_device_count(void) {
+    size_t count = 0;
+    guarded(nullptr, [&] { count = linked_devices().size() + 1; });
+    return count;
+}
+
+halpool_device_info halpool_device_at(size_t index) {
+    halpool_device_info out = {HALPOOL_DEVICE_AUTO, nullptr, 0, nullptr};
+    guarded(nullptr, [&] {
+        if (index == 0) {
+            out = {HALPOOL_DEVICE_CPU, device_name(HALPOOL_DEVICE_CPU), 1, host_features().c_str()};
+        } else if (index <= linked_devices().size()) {
+            const DeviceApi &api = *linked_devices()[index - 1];
+            const char *reason = nullptr;
+            const bool available = api.available(&reason);
+            out = {api.device, device_name(api.device), available ? 1 : 0, reason};
+        }
+    });
+    return out;
+}
+
+halpool_status halpool_memory_create(int32_t device, size_t bytes, halpool_memory **memory, halpool_error *error) {
+    if (memory) *memory = nullptr;
+    return guarded(error, [&] {
+        require(memory != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "memory is a null pointer");
+        *memory = new halpool_memory{{device, bytes}};
+    });
+}
+
+void halpool_memory_destroy(halpool_memory *memory) { delete memory; }
+
+size_t halpool_memory_size(const halpool_memory *memory) { return memory ? memory->memory.size() : 0; }
+
+int32_t halpool_memory_device(const halpool_memory *memory) {
+    return memory ? memory->memory.device() : HALPOOL_DEVICE_AUTO;
+}
+
+void *halpool_memory_pointer(const halpool_memory *memory) { return memory ? memory->memory.pointer() : nullptr; }
+
+halpool_status halpool_memory_upload(halpool_memory *memory, size_t offset, const void *from, size_t bytes,
+                                     halpool_error *error) {
+    return guarded(error, [&] { read_memory(memory, "memory").upload(offset, from, bytes); });
+}
+
+halpool_status halpool_memory_download(const halpool_memory *memory, size_t offset, void *to, size_t bytes,
+                                       halpool_error *error) {
+    return guarded(error, [&] { read_memory(memory, "memory").download(offset, to, bytes); });
 }
 
 const char *halpool_host_features(void) {

@@ -1,5 +1,6 @@
 #include "kernel_selector.hpp"
 
+#include "device_call.hpp"
 #include "failure.hpp"
 
 #include <limits>
@@ -10,7 +11,7 @@ namespace {
 std::string by(std::int64_t a, std::int64_t b) { return std::to_string(a) + "x" + std::to_string(b); }
 
 // Empty when the kernel computes this problem, else what speaks against it.
-std::string problem_objection(const KernelRow &row, const Problem &p) {
+std::string problem_objection(const LinkedTable &linked, const KernelRow &row, const Problem &p) {
     const bool nhwc = row.layout == KernelLayout::nhwc;
     const auto in_layout = [&](const TensorGeometry &g) { return nhwc ? g.is_channels_last() : g.is_planar(); };
     const char *memory = nhwc ? "dense channels-last (NHWC)" : "dense planar (NCHW)";
@@ -41,15 +42,20 @@ std::string problem_objection(const KernelRow &row, const Problem &p) {
     }
     // Halide addresses with 32 bits; the sums of coordinates and window below must fit as well.
     constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max() / 2;
-    if (p.input.elements() > limit || p.output.elements() > limit) {
+    if (!linked.device && (p.input.elements() > limit || p.output.elements() > limit)) {
         return text("takes tensors of at most ", limit, " elements");
     }
     for (const Axis &axis : {p.y, p.x}) {
-        for (std::int64_t reach : {axis.kernel, axis.stride, axis.pad_begin, axis.pad_begin + axis.kernel + axis.input}) {
+        for (std::int64_t reach : {axis.kernel, axis.stride, axis.pad_begin + axis.kernel + axis.input + axis.pad_end}) {
             if (reach > limit / 2) return text("takes window parameters of at most ", limit / 2);
         }
     }
-    return "";
+    if (row.alignment > 1) {
+        const bool fits = nhwc ? p.input.shape[1] % row.alignment == 0
+                               : p.input.shape[3] % row.alignment == 0 && p.output.shape[3] % row.alignment == 0;
+        if (!fits) return text("takes multiples of ", row.alignment, nhwc ? " channels only" : " columns only");
+    }
+    return linked.device ? limits_objection(row, p, linked.device->limits()) : "";
 }
 
 // Empty when the kernel is fast on this problem; else a kernel further down is the better choice, unless this one was
@@ -61,21 +67,27 @@ std::string preference_objection(const KernelRow &row, const Problem &p) {
     return "";
 }
 
-std::string demand_objection(const char *kernel, const char *target, const Demand &demand) {
+std::string demand_objection(std::int32_t device, const char *kernel, const char *target, const Demand &demand) {
     if (!demand.kernel.empty() && demand.kernel != kernel) return "kernel " + demand.kernel + " was demanded";
     if (!demand.target.empty() && demand.target != target) return "target " + demand.target + " was demanded";
+    if (demand.device != device) {
+        return text("works on ", device_name(device), " memory; the tensors' is ", device_name(demand.device));
+    }
     return "";
 }
 
-std::string host_objection(const KernelTable &table) {
-    const std::string missing = missing_features(table);
-    return missing.empty() ? "" : "this host lacks " + missing;
+std::string demand_objection(const LinkedTable &linked, const KernelRow &row, const Demand &demand) {
+    return demand_objection(device_of(linked.device), row.name, linked.table->target, demand);
 }
 
-std::string objection(const KernelTable &table, const KernelRow &row, const Problem &problem, const Demand &demand) {
-    std::string reason = demand_objection(row.name, table.target, demand);
-    if (reason.empty()) reason = host_objection(table);
-    if (reason.empty()) reason = problem_objection(row, problem);
+std::string reference_objection(const Demand &demand) {
+    return demand_objection(HALPOOL_DEVICE_CPU, kReferenceName, kReferenceTarget, demand);
+}
+
+std::string objection(const LinkedTable &linked, const KernelRow &row, const Problem &problem, const Demand &demand) {
+    std::string reason = demand_objection(linked, row, demand);
+    if (reason.empty()) reason = target_objection(linked);
+    if (reason.empty()) reason = problem_objection(linked, row, problem);
     if (reason.empty() && demand.kernel.empty()) reason = preference_objection(row, problem);
     return reason;
 }
@@ -93,54 +105,93 @@ std::string purpose(const KernelRow &row) {
         break;
     }
     out += row.layout == KernelLayout::nhwc ? ", channels-last (NHWC) memory" : ", planar (NCHW) memory";
-    return row.channels == 0 ? out : out + " of " + std::to_string(row.channels) + " channels";
+    if (row.channels != 0) out += " of " + std::to_string(row.channels) + " channels";
+    if (row.alignment > 1) out += text(", aligned to ", row.alignment, " elements");
+    return out;
 }
 
-// Why nothing met the demand: the objection to the demanded kernel, or to each of the demanded target's.
+// Why nothing met the demand: the objection to the demanded kernel, or to each of the demanded target's or device's.
 [[noreturn]] void refuse(const Problem &problem, const Demand &demand) {
-    std::string why;
     bool target_exists = demand.target == kReferenceTarget, kernel_exists = demand.kernel == kReferenceName;
-    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
-        target_exists |= demand.target == (*table)->target;
-        for (std::size_t i = 0; i < (*table)->row_count; ++i) kernel_exists |= demand.kernel == (*table)->rows[i].name;
+    for (const LinkedTable &linked : linked_tables()) {
+        target_exists |= demand.target == linked.table->target;
+        for (std::size_t i = 0; i < linked.table->row_count; ++i) kernel_exists |= demand.kernel == linked.table->rows[i].name;
     }
-    if (!demand.kernel.empty() && !kernel_exists) {
-        throw Failure{HALPOOL_ERROR_UNSUPPORTED,
-                      "kernel " + demand.kernel + " was demanded, but no kernel of that name was built in"};
-    }
-    if (!demand.target.empty() && !target_exists) {
-        throw Failure{HALPOOL_ERROR_UNSUPPORTED,
-                      "target " + demand.target + " was demanded, but no target of that name was built in"};
-    }
-    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
-        for (std::size_t i = 0; i < (*table)->row_count; ++i) {
-            const KernelRow &row = (*table)->rows[i];
-            if (!demand_objection(row.name, (*table)->target, demand).empty()) continue;
-            std::string reason = host_objection(**table);
-            const bool host = !reason.empty();
-            if (!host) reason = problem_objection(row, problem);
-            why += (why.empty() ? "" : "; ") + std::string(host ? (*table)->target : row.name) + ": " + reason;
-            if (host) break;  // the same for every kernel of the target
+    require(demand.kernel.empty() || kernel_exists, HALPOOL_ERROR_UNSUPPORTED, "kernel ", demand.kernel,
+            " was demanded, but no kernel of that name was built in");
+    require(demand.target.empty() || target_exists, HALPOOL_ERROR_UNSUPPORTED, "target ", demand.target,
+            " was demanded, but no target of that name was built in");
+
+    const std::string demanded = !demand.kernel.empty()   ? "the demanded kernel " + demand.kernel
+                                 : !demand.target.empty() ? "the demanded target " + demand.target
+                                                          : std::string("device ") + device_name(demand.device);
+    std::string why;
+    const auto add = [&](const std::string &name, const std::string &reason) {
+        why += (why.empty() ? "" : "; ") + name + ": " + reason;
+    };
+    for (const LinkedTable &linked : linked_tables()) {
+        for (std::size_t i = 0; i < linked.table->row_count; ++i) {
+            const KernelRow &row = linked.table->rows[i];
+            Demand named = demand;
+            if (!demand.kernel.empty() || !demand.target.empty()) named.device = device_of(linked.device);
+            if (!demand_objection(linked, row, named).empty()) continue;
+            std::string reason = demand_objection(linked, row, demand);  // of another device
+            if (reason.empty()) reason = target_objection(linked);
+            if (!reason.empty()) {  // the same for every kernel of the target
+                add(linked.table->target, reason);
+                break;
+            }
+            add(row.name, problem_objection(linked, row, problem));
         }
     }
-    if (why.empty()) why = "kernel " + demand.kernel + " is not one of target " + demand.target;
-    throw Failure{HALPOOL_ERROR_UNSUPPORTED,
-                  "the demanded " + (demand.kernel.empty() ? "target " + demand.target : "kernel " + demand.kernel) +
-                      " cannot run this problem here: " + why};
+    if (why.empty()) {
+        why = demand.device == HALPOOL_DEVICE_CPU ? "kernel " + demand.kernel + " is not one of target " + demand.target
+                                                  : std::string(kReferenceName) + ": " + reference_objection(demand);
+    }
+    throw Failure{HALPOOL_ERROR_UNSUPPORTED, demanded + " cannot run this problem here: " + why};
+}
+
+Choice first_choice(const Problem &problem, const Demand &demand) {
+    for (const LinkedTable &linked : linked_tables()) {
+        if (device_of(linked.device) != demand.device) continue;
+        if (!target_objection(linked).empty()) continue;
+        for (std::size_t i = 0; i < linked.table->row_count; ++i) {
+            const KernelRow &row = linked.table->rows[i];
+            if (objection(linked, row, problem, demand).empty()) return {linked, &row};
+        }
+    }
+    return {};
 }
 
 }  // namespace
 
 Choice select_kernel(const Problem &problem, const Demand &demand) {
-    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
-        if (!host_objection(**table).empty()) continue;
-        for (std::size_t i = 0; i < (*table)->row_count; ++i) {
-            const KernelRow &row = (*table)->rows[i];
-            if (objection(**table, row, problem, demand).empty()) return {*table, &row};
+    const Choice choice = first_choice(problem, demand);
+    if (!choice.row && !reference_objection(demand).empty()) refuse(problem, demand);
+    return choice;
+}
+
+Choice select_unaligned(const Problem &problem, const Demand &demand, const Choice &choice) {
+    if (!demand.kernel.empty()) return {};
+    bool behind = false;
+    for (std::size_t i = 0; i < choice.linked.table->row_count; ++i) {
+        const KernelRow &row = choice.linked.table->rows[i];
+        if (behind && row.alignment == 1 && objection(choice.linked, row, problem, demand).empty()) return {choice.linked, &row};
+        behind |= choice.row == &row;
+    }
+    return {};
+}
+
+std::int32_t automatic_device(const Problem &problem, const void *data, bool result_on_device) {
+    for (const DeviceApi *device : linked_devices()) {
+        if (data && device->owns && device->owns(data)) return device->device;
+    }
+    if (result_on_device) {
+        for (const DeviceApi *device : linked_devices()) {
+            if (first_choice(problem, {"", "", device->device}).row) return device->device;
         }
     }
-    if (demand_objection(kReferenceName, kReferenceTarget, demand).empty()) return {nullptr, nullptr};
-    refuse(problem, demand);
+    return HALPOOL_DEVICE_CPU;
 }
 
 std::vector<Candidate> explain_selection(const Problem &problem, const Demand &demand, const Choice &choice) {
@@ -149,20 +200,18 @@ std::vector<Candidate> explain_selection(const Problem &problem, const Demand &d
     const std::string chosen_because =
         text("chosen: ", choice.row ? purpose(*choice.row) + "; " : "",
              demanded ? "the first that meets the demand" : "the first in the order of preference that this host can run");
-    bool before = true;
-    for (const KernelTable *const *table = halpool_avg_pool2d_tables; *table; ++table) {
-        for (std::size_t i = 0; i < (*table)->row_count; ++i) {
-            const KernelRow &row = (*table)->rows[i];
+    for (const LinkedTable &linked : linked_tables()) {
+        for (std::size_t i = 0; i < linked.table->row_count; ++i) {
+            const KernelRow &row = linked.table->rows[i];
             const bool chosen = choice.row == &row;
-            if (chosen) before = false;
-            std::string reason = chosen ? chosen_because : objection(**table, row, problem, demand);
-            if (reason.empty() && !before) reason = std::string("could run, but ") + choice.kernel() + " comes first";
-            candidates.push_back({row.name, (*table)->target, chosen, std::move(reason)});
+            std::string reason = chosen ? chosen_because : objection(linked, row, problem, demand);
+            if (reason.empty()) reason = std::string("could run, but ") + choice.kernel() + " comes first";
+            candidates.push_back({row.name, linked.table->target, chosen, std::move(reason)});
         }
     }
     const bool chosen = choice.row == nullptr;
     std::string reason = chosen ? (demanded ? chosen_because : "chosen: takes every problem, and no other kernel takes this one")
-                                : demand_objection(kReferenceName, kReferenceTarget, demand);
+                                : reference_objection(demand);
     if (reason.empty()) reason = std::string("could run, but ") + choice.kernel() + " comes first";
     candidates.push_back({kReferenceName, kReferenceTarget, chosen, std::move(reason)});
     return candidates;

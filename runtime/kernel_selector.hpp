@@ -10,23 +10,32 @@
 
 namespace halpool {
 
-// Names a caller or the environment demands; empty: no demand.
+// What a caller or the environment demands. Names: empty for no demand.
 struct Demand {
     std::string target, kernel;
+    std::int32_t device;  // a halpool_device, never AUTO
 };
 
 // row == nullptr: the reference kernel.
 struct Choice {
-    const KernelTable *table;
-    const KernelRow *row;
+    LinkedTable linked{nullptr, nullptr};
+    const KernelRow *row = nullptr;
 
     const char *kernel() const { return row ? row->name : kReferenceName; }
-    const char *target() const { return row ? table->target : kReferenceTarget; }
+    const char *target() const { return row ? linked.table->target : kReferenceTarget; }
 };
 
 // Walks the registry in its order of preference and takes the first kernel that can run here, takes the problem and
 // meets the demand. Throws Failure when the demand cannot be met.
 Choice select_kernel(const Problem &problem, const Demand &demand);
+
+// The next choice behind `choice` that takes data of any alignment; for data that `choice` does not take. row == nullptr:
+// there is none.
+Choice select_unaligned(const Problem &problem, const Demand &demand, const Choice &choice);
+
+// The device that AUTO means: that of `data`, or, where the result is wanted on a device, the first that is available and
+// has a kernel for the problem; else the CPU.
+std::int32_t automatic_device(const Problem &problem, const void *data, bool result_on_device);
 
 struct Candidate {
     const char *kernel;

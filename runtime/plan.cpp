@@ -12,7 +12,17 @@ namespace halpool {
 
 Plan::Plan(const Problem &problem, Demand demand)
     : problem_(problem), demand_(std::move(demand)), choice_(select_kernel(problem_, demand_)) {
-    if (choice_.row && problem_.output.elements() > 0) {
+    if (choice_.linked.device) {
+        outer_ = rows_ = tile_rows_ = 1;
+        if (problem_.output.elements() == 0) return;
+        device_call_ = std::make_unique<const DeviceCall>(problem_, *choice_.row, *choice_.linked.device);
+        if (choice_.row->alignment == 1) return;
+        unaligned_choice_ = select_unaligned(problem_, demand_, choice_);
+        if (unaligned_choice_.row) {
+            unaligned_call_ =
+                std::make_unique<const DeviceCall>(problem_, *unaligned_choice_.row, *choice_.linked.device);
+        }
+    } else if (choice_.row && problem_.output.elements() > 0) {
         call_ = std::make_unique<const KernelCall>(problem_, *choice_.row);
         outer_ = call_->outer();
         rows_ = call_->rows();
@@ -29,6 +39,10 @@ const std::vector<Candidate> &Plan::candidates() const {
         candidates_ = explain_selection(problem_, demand_, choice_);
         description_ = "problem: " + problem_.describe() + "\nkernel:  " + choice_.kernel() + " (target " +
                        choice_.target() + ")\n";
+        if (unaligned_choice_.row) {
+            description_ += text("         for data not aligned to ", choice_.row->alignment * sizeof(float), " bytes: ",
+                                 unaligned_choice_.row->name, "\n");
+        }
         for (const Candidate &c : candidates_) {
             description_ += std::string(c.chosen ? "  * " : "    ") + c.kernel + ": " + c.reason + "\n";
         }
@@ -60,8 +74,20 @@ void Plan::check_data(const void *input, void *output) const {
 void Plan::execute(const void *input, void *output, const halpool_execution &execution) const {
     require(execution.threads >= 1, HALPOOL_ERROR_INVALID_ARGUMENT, "threads is ", execution.threads,
             "; it must be at least 1");
+    const bool on_device = choice_.linked.device != nullptr;
+    require(!on_device || choice_.linked.device->owns, HALPOOL_ERROR_INVALID_ARGUMENT, "this plan works on ",
+            device_name(device()), " memory, which has no pointers: use halpool_plan_execute_memory");
+    require(on_device || !execution.stream, HALPOOL_ERROR_INVALID_ARGUMENT, "stream is set, but this plan runs on the CPU");
     if (problem_.output.elements() == 0) return;
     check_data(input, output);
+    if (on_device) {
+        const auto range = [](const void *data, const TensorGeometry &tensor) {
+            return DeviceRange{nullptr, reinterpret_cast<std::uintptr_t>(data), 0,
+                               static_cast<std::uint64_t>(tensor.elements()) * sizeof(float)};
+        };
+        execute_on_device(range(input, problem_.input), range(output, problem_.output), execution);
+        return;
+    }
     const std::int64_t tiles = outer_ * ((rows_ + tile_rows_ - 1) / tile_rows_);
 
     struct Shares {
@@ -98,9 +124,58 @@ void Plan::execute(const void *input, void *output, const halpool_execution &exe
             shares.status.load());
 }
 
+void Plan::execute_memory(const Memory &input, std::size_t input_offset, Memory &output, std::size_t output_offset,
+                          const halpool_execution &execution) const {
+    const struct {
+        const char *name;
+        const Memory &memory;
+        std::size_t offset;
+        const TensorGeometry &tensor;
+    } sides[] = {{"input", input, input_offset, problem_.input}, {"output", output, output_offset, problem_.output}};
+    for (const auto &side : sides) {
+        require(side.memory.device() == device(), HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, "'s memory is ",
+                device_name(side.memory.device()), " memory; this plan works on ", device_name(device()), " memory");
+        if (side.tensor.elements() == 0) continue;
+        const std::size_t below = static_cast<std::size_t>(-side.tensor.lowest()) * sizeof(float);
+        const std::size_t above = (static_cast<std::size_t>(side.tensor.highest()) + 1) * sizeof(float);
+        require(side.offset <= side.memory.size() && below <= side.offset && above <= side.memory.size() - side.offset,
+                HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, " needs ", above, " bytes from offset ", side.offset,
+                "; its memory has ", side.memory.size());
+    }
+    if (problem_.output.elements() == 0) return;
+    if (!choice_.linked.device) {
+        execute(static_cast<const char *>(input.pointer()) + input_offset, static_cast<char *>(output.pointer()) + output_offset,
+                execution);
+        return;
+    }
+    const DeviceLimits limits = choice_.linked.device->limits();
+    const auto range = [&](const auto &side) {
+        require(side.offset % limits.offset_alignment == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, "'s offset ",
+                side.offset, " is not a multiple of ", limits.offset_alignment, ", as the device needs");
+        return DeviceRange{side.memory.device_memory(), 0, side.offset,
+                           static_cast<std::uint64_t>(side.tensor.elements()) * sizeof(float)};
+    };
+    const DeviceRange in = range(sides[0]), out = range(sides[1]);
+    const bool apart = &input != &output || in.offset + in.bytes <= out.offset || out.offset + out.bytes <= in.offset;
+    require(apart, HALPOOL_ERROR_INVALID_ARGUMENT, "the input and the output overlap in memory");
+    execute_on_device(in, out, execution);
+}
+
+void Plan::execute_on_device(const DeviceRange &input, const DeviceRange &output, const halpool_execution &execution) const {
+    const auto takes = [&](const DeviceCall *call) {
+        return call && call->takes_address(input.address + input.offset) && call->takes_address(output.address + output.offset);
+    };
+    const DeviceCall *call = takes(device_call_.get()) ? device_call_.get() : unaligned_call_.get();
+    require(takes(call), HALPOOL_ERROR_INVALID_ARGUMENT, "the data is not aligned to ",
+            choice_.row->alignment * sizeof(float), " bytes, which the demanded kernel ", choice_.kernel(), " needs");
+    call->run(input, output, execution.stream);
+}
+
 void Plan::execute_part(const void *input, void *output, std::int32_t part, std::int32_t parts) const {
     require(part >= 0 && part < parts, HALPOOL_ERROR_INVALID_ARGUMENT, "part ", part, " of ", parts,
             " does not exist: it must lie in [0, parts)");
+    require(device() == HALPOOL_DEVICE_CPU, HALPOOL_ERROR_INVALID_ARGUMENT, "this plan runs on ", device_name(device()),
+            ", which shares the work out itself: use halpool_plan_execute");
     if (problem_.output.elements() == 0) return;
     check_data(input, output);
     const int status = run_share(static_cast<const float *>(input), static_cast<float *>(output), part, parts);

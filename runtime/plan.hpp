@@ -2,8 +2,10 @@
 #ifndef HALPOOL_RUNTIME_PLAN_HPP
 #define HALPOOL_RUNTIME_PLAN_HPP
 
+#include "device_call.hpp"
 #include "kernel_call.hpp"
 #include "kernel_selector.hpp"
+#include "memory.hpp"
 #include "problem.hpp"
 
 #include <halpool/halpool.h>
@@ -25,19 +27,27 @@ public:
     const std::vector<Candidate> &candidates() const;  // made on first use
     const std::string &description() const;            // made on first use
 
-    // Both throw Failure; see halpool_plan_execute and halpool_plan_execute_part.
+    std::int32_t device() const { return demand_.device; }
+
+    // All throw Failure; see the functions of halpool.h with these names.
     void execute(const void *input, void *output, const halpool_execution &execution) const;
+    void execute_memory(const Memory &input, std::size_t input_offset, Memory &output, std::size_t output_offset,
+                        const halpool_execution &execution) const;
     void execute_part(const void *input, void *output, std::int32_t part, std::int32_t parts) const;
 
 private:
     void check_data(const void *input, void *output) const;
+    void execute_on_device(const DeviceRange &input, const DeviceRange &output, const halpool_execution &execution) const;
     int run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const;
     int run_box(const float *input, float *output, const Box &box) const;
 
     Problem problem_;
     Demand demand_;
     Choice choice_;
-    std::unique_ptr<const KernelCall> call_;  // null: the reference kernel
+    std::unique_ptr<const KernelCall> call_;  // null: the reference kernel, or a device's
+    std::unique_ptr<const DeviceCall> device_call_;
+    Choice unaligned_choice_;  // for data whose alignment device_call_ does not take
+    std::unique_ptr<const DeviceCall> unaligned_call_;
     std::int64_t outer_, rows_, tile_rows_;   // how the output is cut into shares
     mutable std::once_flag explained_;
     mutable std::vector<Candidate> candidates_;

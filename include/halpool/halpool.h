@@ -3,7 +3,7 @@
  * What every function here promises
  *   - No C++ exception and no abort() crosses it. A call that can fail returns a halpool_status and, when
  *     `error` is not NULL, fills it with the same status and a message for people.
- *   - A call that fails writes nothing to the output tensor (HALPOOL_ERROR_INTERNAL excepted).
+ *   - A call that fails writes nothing to the output tensor (HALPOOL_ERROR_INTERNAL and _DEVICE excepted).
  *   - Sizes, shapes and strides count elements, never bytes, unless a name says bytes.
  *   - Pointers passed in stay the caller's and are not kept after the call, plans included.
  *   - All functions may be called from any thread at once. A plan is immutable: any number of threads may
@@ -43,7 +43,9 @@ typedef enum halpool_status {
     HALPOOL_ERROR_NOT_IMPLEMENTED = 3,  /* PyTorch's NotImplementedError: a dtype the operator does not have */
     HALPOOL_ERROR_UNSUPPORTED = 4,      /* valid, but not in this build or on this machine; the message says why */
     HALPOOL_ERROR_OUT_OF_MEMORY = 5,
-    HALPOOL_ERROR_INTERNAL = 6 /* a bug in halpool, or a kernel that failed; the output may be partly written */
+    HALPOOL_ERROR_INTERNAL = 6, /* a bug in halpool, or a kernel that failed; the output may be partly written */
+    HALPOOL_ERROR_DEVICE = 7    /* a device or its driver failed: a lost GPU, a failed launch; the output may be partly
+                                   written. The message has the driver's words */
 } halpool_status;
 
 #define HALPOOL_MESSAGE_SIZE 512
@@ -83,6 +85,52 @@ typedef struct halpool_tensor_desc {
     const int64_t *strides;
 } halpool_tensor_desc;
 
+/* ---- Devices ----------------------------------------------------------------------------------------------- */
+
+/* Where the tensors lie, and so where the work is done: pooling is bound by memory bandwidth, and moving tensors to
+ * another device for it never pays.
+ *   CPU     host memory.
+ *   CUDA    the caller's CUDA memory, on the caller's stream, in the device's primary context; asynchronous.
+ *   VULKAN  halpool_memory alone.
+ *   AUTO    in halpool_plan_options: see there. */
+typedef enum halpool_device {
+    HALPOOL_DEVICE_AUTO = 0,
+    HALPOOL_DEVICE_CPU = 1,
+    HALPOOL_DEVICE_CUDA = 2,
+    HALPOOL_DEVICE_VULKAN = 3
+} halpool_device;
+
+typedef struct halpool_device_info {
+    int32_t device; /* a halpool_device */
+    const char *name; /* "cpu", "cuda", "vulkan" */
+    int32_t available;
+    const char *reason; /* which device it is, or what is missing */
+} halpool_device_info;
+
+/* The devices that this program links kernels for, the CPU first. Static strings; an index out of range gives NULLs.
+ * The first call looks for drivers, which may take a second; later calls return what it found. */
+HALPOOL_API size_t halpool_device_count(void);
+HALPOOL_API halpool_device_info halpool_device_at(size_t index);
+
+/* Memory of a device, allocated by halpool. May be used by any number of threads at once, as far as their reads and
+ * writes do not meet. Destroy it after the last execution that uses it has finished. */
+typedef struct halpool_memory halpool_memory;
+
+/* `bytes` of uninitialised memory on `device` (not AUTO). *memory is NULL on failure. */
+HALPOOL_API halpool_status halpool_memory_create(int32_t device, size_t bytes, halpool_memory **memory,
+                                                 halpool_error *error);
+HALPOOL_API void halpool_memory_destroy(halpool_memory *memory); /* NULL is allowed */
+HALPOOL_API size_t halpool_memory_size(const halpool_memory *memory);   /* bytes; 0 for NULL */
+HALPOOL_API int32_t halpool_memory_device(const halpool_memory *memory); /* a halpool_device; AUTO for NULL */
+/* The address of the first byte: a host pointer (CPU), a device pointer (CUDA), NULL (Vulkan). */
+HALPOOL_API void *halpool_memory_pointer(const halpool_memory *memory);
+/* Copy between host memory and [offset, offset + bytes) of the memory. They return when the copy is done; on CUDA they
+ * run on the default stream: synchronise a stream of your own before a download. */
+HALPOOL_API halpool_status halpool_memory_upload(halpool_memory *memory, size_t offset, const void *from, size_t bytes,
+                                                 halpool_error *error);
+HALPOOL_API halpool_status halpool_memory_download(const halpool_memory *memory, size_t offset, void *to, size_t bytes,
+                                                   halpool_error *error);
+
 /* ---- The operator ------------------------------------------------------------------------------------------ */
 
 /* A list of integers: PyTorch takes one integer or [height, width]. data may be NULL when size is 0. */
@@ -114,8 +162,9 @@ HALPOOL_API halpool_status halpool_avg_pool2d_output_shape(const halpool_avg_poo
                                                            const halpool_tensor_desc *input, int64_t *output_shape,
                                                            halpool_error *error);
 
-/* One call: plan, execute on the calling thread, forget. input_data and output_data point at element [0, 0, 0, 0] of
- * their tensors, aligned to the element; the tensors must not overlap. For the hot path make a plan once. */
+/* One call: plan, execute, forget: on the calling thread, or, where output_data is CUDA memory, on the default stream.
+ * input_data and output_data point at element [0, 0, 0, 0] of their tensors, aligned to the element; the tensors must not
+ * overlap. For the hot path make a plan once. */
 HALPOOL_API halpool_status halpool_avg_pool2d(const halpool_avg_pool2d_options *options,
                                               const halpool_tensor_desc *input, const void *input_data,
                                               const halpool_tensor_desc *output, void *output_data,
@@ -132,10 +181,18 @@ typedef struct halpool_plan_options {
      * what cannot run is HALPOOL_ERROR_UNSUPPORTED with the reason, never a silent other kernel. */
     const char *target;
     const char *kernel;
+    /* A halpool_device: the plan's memory is this device's, or the plan is refused with the reason. AUTO: the place of
+     * `data` decides; without `data`, or where it is host memory, the CPU, unless result_on_device is set. */
+    int32_t device;
+    /* AUTO only. Not 0: the result is wanted on a device other than the CPU, and the caller will bring the input there:
+     * the first available one that has a kernel for the problem, else the CPU (halpool_plan_device tells). */
+    int32_t result_on_device;
+    /* AUTO only, may be NULL: a pointer into the memory that the plan will work on. Never read or kept. */
+    const void *data;
 } halpool_plan_options;
 
 #define HALPOOL_PLAN_OPTIONS_INIT                                                                                    \
-    { sizeof(halpool_plan_options), 0, 0 }
+    { sizeof(halpool_plan_options), 0, 0, HALPOOL_DEVICE_AUTO, 0, 0 }
 
 /* Checks the problem, chooses the kernel and prepares everything that does not depend on the data. `output` must have
  * the shape of halpool_avg_pool2d_output_shape and the input's dtype. plan_options may be NULL. *plan is
@@ -158,17 +215,28 @@ typedef struct halpool_execution {
     int32_t threads; /* 1: the calling thread alone. n > 1: at most n shares, run by halpool's pool and the caller */
     halpool_parallel_for parallel_for; /* not NULL: runs the `threads` shares instead of halpool's pool */
     void *parallel_for_context;
+    void *stream; /* CUDA plans: the CUstream (cudaStream_t) to work on; NULL: the default stream. Others: NULL.
+                     Such plans make no use of the fields above. */
 } halpool_execution;
 
 #define HALPOOL_EXECUTION_INIT                                                                                       \
-    { sizeof(halpool_execution), 1, 0, 0 }
+    { sizeof(halpool_execution), 1, 0, 0, 0 }
 
 /* Computes the whole output. execution may be NULL (serial). Allocates nothing, except that the first use of
- * halpool's pool starts its threads. The bits of the result do not depend on the number of threads. */
+ * halpool's pool starts its threads. The bits of the result do not depend on the number of threads.
+ * CUDA plans take device pointers, queue the work on the stream and return: no copy, no synchronisation. Vulkan plans
+ * take halpool_memory alone (below). */
 HALPOOL_API halpool_status halpool_plan_execute(const halpool_plan *plan, const void *input_data, void *output_data,
                                                 const halpool_execution *execution, halpool_error *error);
 
-/* Computes share `part` of `parts` on the calling thread: touches no thread, lock or heap. The shares are disjoint,
+/* The same on memory of halpool_memory_create, which must be of the plan's device. The tensors' elements [0, 0, 0, 0] lie
+ * at these offsets, in bytes. A Vulkan plan returns when the output is complete. */
+HALPOOL_API halpool_status halpool_plan_execute_memory(const halpool_plan *plan, const halpool_memory *input,
+                                                       size_t input_offset, halpool_memory *output,
+                                                       size_t output_offset, const halpool_execution *execution,
+                                                       halpool_error *error);
+
+/* CPU plans only. Computes share `part` of `parts` on the calling thread: touches no thread, lock or heap. The shares are disjoint,
  * cover the output and are near equal in bytes; when all `parts` calls have returned, in any order and on any
  * threads, the output is complete. 0 <= part < parts. */
 HALPOOL_API halpool_status halpool_plan_execute_part(const halpool_plan *plan, const void *input_data,
@@ -178,6 +246,8 @@ HALPOOL_API halpool_status halpool_plan_execute_part(const halpool_plan *plan, c
 /* The name of the kernel that the plan runs, and of its target. Owned by the plan. "" for a NULL plan. */
 HALPOOL_API const char *halpool_plan_kernel(const halpool_plan *plan);
 HALPOOL_API const char *halpool_plan_target(const halpool_plan *plan);
+/* The device whose memory the plan works on, never AUTO; AUTO for a NULL plan. */
+HALPOOL_API int32_t halpool_plan_device(const halpool_plan *plan);
 
 /* Text for people: the problem, the chosen kernel, and why each kernel before it was passed over. Owned by the plan. */
 HALPOOL_API const char *halpool_plan_describe(const halpool_plan *plan);
@@ -200,6 +270,7 @@ typedef struct halpool_target_info {
     const char *name;
     int32_t available;  /* 1: kernels of this target can run here */
     const char *reason; /* why, or what is missing */
+    int32_t device;     /* the halpool_device its kernels run on */
 } halpool_target_info;
 
 typedef struct halpool_kernel_info {

@@ -67,6 +67,26 @@ inline constexpr const char *kKernelArgumentNames[kKernelArgumentCount] = {
     "user_context", "input",  "kernel_h",      "kernel_w",  "stride_h",  "stride_w",   "pad_top", "pad_left",
     "border",       "uniform", "positive_zero", "divisor_x", "divisor_y", "reciprocal", "output"};
 
+
+// The arguments of a kernel that runs on another device than the CPU. Divisors are computed from integers in the kernel:
+// tables would be buffers for the device to hold. A window's divisor is a product of one factor an axis; the factor of
+// the window that starts at s is max(1, min(s + kernel, divisor_end) - max(s, divisor_begin)).
+enum DeviceKernelArgument : int {
+    // kUserContext to kUniform as above; Border is none or clamped
+    kDevicePositiveZero = kUniform + 1,
+    kDivisorBeginH,  // int32
+    kDivisorBeginW,
+    kDivisorEndH,
+    kDivisorEndW,
+    kFixedDivisor,  // float: the divisor of all windows, if `uniform` is 1
+    kDeviceOutput,
+    kDeviceKernelArgumentCount
+};
+inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCount] = {
+    "user_context",    "input",           "kernel_h",      "kernel_w",      "stride_h",      "stride_w",
+    "pad_top",         "pad_left",        "border",        "uniform",       "positive_zero", "divisor_begin_h",
+    "divisor_begin_w", "divisor_end_h",   "divisor_end_w", "fixed_divisor", "output"};
+
 using KernelEntry = int (*)(void **arguments);
 
 enum class KernelLayout : std::uint8_t { nchw, nhwc };
@@ -94,6 +114,10 @@ struct KernelRow {
     std::int32_t min_taps;                   // of the window
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
     std::int32_t lanes;      // output columns of one vector; see KernelCall::run
+    // Of device kernels.
+    std::int32_t alignment;  // elements: the innermost extents and the data's addresses must be multiples of it
+    std::int32_t threads;    // of a block
+    std::int32_t tile_columns;  // of a block, where a block computes a tile (separable)
     KernelEntry entry;
 };
 
@@ -104,6 +128,14 @@ struct KernelTable {
     const char *const *required_features;  // names of host_capabilities.hpp, ended by a null pointer
     const KernelRow *rows;
     std::size_t row_count;
+};
+
+// What a program links as one component: the tables of one instruction-set family, or of one device. Null tables: the
+// component was built, but the program does not link it.
+struct DeviceApi;
+struct KernelComponent {
+    const DeviceApi *device;  // null: the CPU
+    const KernelTable *const *tables;  // best first, ended by a null pointer
 };
 
 }  // namespace halpool
