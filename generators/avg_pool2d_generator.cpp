@@ -1,5 +1,6 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
 #include "cpu_schedule.hpp"
+#include "gpu_schedule.hpp"
 #include "pool_algorithm.hpp"
 
 #include <halpool/internal/kernel_convention.h>
@@ -33,26 +34,59 @@ public:
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
     GeneratorParam<int> vector{"vector", 8}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
     GeneratorParam<int> channel_vectors{"channel_vectors", 1};
+    GeneratorParam<int> threads{"threads", 128}, alignment{"alignment", 1};  // of device kernels
 
-    // In the order of kernel_convention.h; the user context is the target feature user_context.
+    // In the order of kernel_convention.h; the user context is the target feature user_context. configure() adds what
+    // lies between these and the output.
     Input<Buffer<float, 4>> input{"input"};
     Input<int> kernel_h{"kernel_h"}, kernel_w{"kernel_w"}, stride_h{"stride_h"}, stride_w{"stride_w"};
     Input<int> pad_top{"pad_top"}, pad_left{"pad_left"};
-    Input<int> border{"border"}, uniform{"uniform"};
-    Input<float> positive_zero{"positive_zero"};
-    Input<Buffer<float, 1>> divisor_x{"divisor_x"}, divisor_y{"divisor_y"};
-    Input<Buffer<float, 2>> reciprocal{"reciprocal"};
+    Input<int> border{"border"};
     Output<Buffer<float, 4>> output{"output"};
 
+    void configure() {
+        if (on_device()) {
+            own_divisor = add_input<float>("own_divisor");
+            positive_zero = add_input<float>("positive_zero");
+            divisor_begin_h = add_input<int>("divisor_begin_h");
+            divisor_begin_w = add_input<int>("divisor_begin_w");
+            divisor_end_h = add_input<int>("divisor_end_h");
+            divisor_end_w = add_input<int>("divisor_end_w");
+            fixed_divisor = add_input<float>("fixed_divisor");
+        } else {
+            uniform = add_input<int>("uniform");
+            positive_zero = add_input<float>("positive_zero");
+            divisor_x = add_input<Buffer<float, 1>>("divisor_x");
+            divisor_y = add_input<Buffer<float, 1>>("divisor_y");
+            reciprocal = add_input<Buffer<float, 2>>("reciprocal");
+        }
+    }
+
     void generate() {
-        check_convention();
+        if (on_device()) {
+            check_convention(kDeviceKernelArgumentNames);
+        } else {
+            check_convention(kKernelArgumentNames);
+        }
         const bool fixed = window == Window::fixed;
         const bool nhwc = layout == Layout::nhwc;
-        PoolProblem problem{layout, input, {}, {}, border, !nhwc || fixed_channels > 0};
+        PoolProblem problem{layout, input, {}, {}, border, !nhwc || fixed_channels > 0, on_device()};
         problem.x = {fixed ? Expr(int(fixed_kernel_w)) : kernel_w, fixed ? Expr(int(fixed_stride_w)) : stride_w, pad_left,
                      input.dim(nhwc ? 1 : 0).extent()};
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
                      input.dim(nhwc ? 2 : 1).extent()};
+
+        if (on_device() && window == Window::separable) {
+            // Such windows cost so much that one kernel for all borders is enough.
+            problem.border = static_cast<int>(Border::clamped);
+            problem.x.stride = clamp(problem.x.stride, 1, kSeparableStride);  // as it is: for the bounds of shared memory
+        } else if (on_device()) {
+            // No border, no padding: with that known, aligned rows have aligned windows.
+            for (WindowAxis *axis : {&problem.x, &problem.y}) {
+                Expr no_border = border == static_cast<int>(Border::none);
+                axis->pad_begin = window == Window::global ? Expr(0) : select(no_border, 0, axis->pad_begin);
+            }
+        }
 
         if (fixed) {
             stages = fixed_window_sum(problem, v);
@@ -63,6 +97,9 @@ public:
             stages.sum = separable_stages.sum;
         } else if (window == Window::generic) {
             stages = runtime_window_sum(problem, v, 8, 2, Float(64));
+        } else if (on_device()) {
+            tree_stages = tree_sum(problem, v, nhwc ? threads / kChannelLanes : int(threads));
+            stages.sum = tree_stages.sum;
         } else if (nhwc) {
             stages = runtime_window_sum(problem, v, 16, 1, Float(64));
         } else {
@@ -71,20 +108,70 @@ public:
         }
 
         Expr sum = stages.sum(v.arguments(layout));
-        if (fixed) {
-            const auto factor_at = [&](Expr x, Expr y) {
-                Expr height_class = cast<int>(divisor_y(y)) - 1;
-                return reciprocal(x, unsafe_promise_clamped(height_class, 0, int(fixed_kernel_h) - 1));
+        if (on_device()) {
+            const auto factor = [](const WindowAxis &axis, const Expr &o, const Expr &begin, const Expr &end) {
+                Expr start = o * axis.stride - axis.pad_begin;
+                return cast<float>(max(1, min(start + axis.kernel, end) - max(start, begin)));
             };
-            Expr one_factor = border == int(Border::none) || uniform == 1;
+            Expr own = factor(problem.y, v.y, *divisor_begin_h, *divisor_end_h) *
+                       factor(problem.x, v.x, *divisor_begin_w, *divisor_end_w);
+            output(v.order(layout)) = sum / (*own_divisor * own + *fixed_divisor) + *positive_zero;
+        } else if (fixed) {
+            const auto factor_at = [&](Expr x, Expr y) {
+                Expr height_class = cast<int>((*divisor_y)(y)) - 1;
+                return (*reciprocal)(x, unsafe_promise_clamped(height_class, 0, int(fixed_kernel_h) - 1));
+            };
+            Expr one_factor = border == int(Border::none) || *uniform == 1;
             Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y));
-            output(v.order(layout)) = sum * factor + positive_zero;
+            output(v.order(layout)) = sum * factor + *positive_zero;
         } else {
-            output(v.order(layout)) = sum / (divisor_y(v.y) * divisor_x(v.x)) + positive_zero;
+            output(v.order(layout)) = sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)) + *positive_zero;
         }
     }
 
     void schedule() {
+        if (on_device()) {
+            schedule_for_device();
+        } else {
+            schedule_for_cpu();
+        }
+    }
+
+private:
+    bool on_device() const { return get_target().has_gpu_feature(); }
+
+    void schedule_for_device() {
+        // The same for every tensor: all of it, dense.
+        const auto dense = [&](auto &tensor) {
+            tensor.set_host_alignment(alignment * static_cast<int>(sizeof(float)));
+            for (int i = 0; i < 4; ++i) tensor.dim(i).set_min(0);
+            Expr stride = 1;
+            for (int i = 0; i < 4; ++i) {
+                tensor.dim(i).set_stride(stride);
+                Expr extent = tensor.dim(i).extent();
+                if (i == 0 && alignment > 1) extent = extent / int(alignment) * int(alignment);
+                stride = stride * extent;
+            }
+        };
+        dense(input);
+        dense(output);
+        if (window == Window::global) {  // one output a plane
+            for (int i : {0, 1}) output.dim(layout == Layout::nhwc ? i + 1 : i).set_extent(1);
+        }
+        const GpuSchedule s{vector, tile_rows, tile_columns, threads};
+        const std::vector<Expr> borders = {border == static_cast<int>(Border::none),
+                                           border == static_cast<int>(Border::clamped)};
+        if (window == Window::global) {
+            schedule_tree(output, tree_stages, layout, v, s);
+        } else if (window == Window::separable) {
+            schedule_shared_columns(output, separable_stages, layout, v, s);
+        } else {
+            const int rows = window == Window::fixed ? (tile_rows - 1) * fixed_stride_h + fixed_kernel_h : 0;
+            schedule_flat(output, stages, layout, v, borders, s, rows, int(vector) * int(fixed_stride_w));
+        }
+    }
+
+    void schedule_for_cpu() {
         const bool nhwc = layout == Layout::nhwc;
         for (int i = 0; i < 4; ++i) input.dim(i).set_min(0);
         input.dim(0).set_stride(1);
@@ -101,11 +188,11 @@ public:
         } else if (window == Window::fixed || window == Window::global) {
             output.dim(0).set_min(0);
         }
-        for (auto *buffer : {&divisor_x, &divisor_y}) buffer->dim(0).set_min(0);
-        for (int i = 0; i < 2; ++i) reciprocal.dim(i).set_min(0);
+        for (auto *buffer : {divisor_x, divisor_y}) buffer->dim(0).set_min(0);
+        for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
 
         const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors};
-        const CallConditions when{border, uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
+        const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
                                   output.dim(nhwc ? 0 : 2).extent(), stride_w};
         if (fixed_channels > 0) {
             schedule_few_channels(output, v, when, s);
@@ -122,20 +209,27 @@ public:
         }
     }
 
-private:
-    void check_convention() {
+    template <std::size_t count>
+    void check_convention(const char *const (&names)[count]) {
         const std::vector<Internal::AbstractGenerator::ArgInfo> arguments = arginfos();
-        _halide_user_assert(arguments.size() + 1 == kKernelArgumentCount) << "the arguments must be those of kernel_convention.h\n";
+        _halide_user_assert(arguments.size() + 1 == count) << "the arguments must be those of kernel_convention.h\n";
         for (std::size_t i = 0; i < arguments.size(); ++i) {
-            _halide_user_assert(arguments[i].name == kKernelArgumentNames[i + 1])
-                << arguments[i].name << " must be " << kKernelArgumentNames[i + 1] << " (kernel_convention.h)\n";
+            _halide_user_assert(arguments[i].name == names[i + 1])
+                << arguments[i].name << " must be " << names[i + 1] << " (kernel_convention.h)\n";
         }
     }
 
+    Input<int> *uniform = nullptr;
+    Input<float> *positive_zero = nullptr, *own_divisor = nullptr;
+    Input<Buffer<float, 1>> *divisor_x = nullptr, *divisor_y = nullptr;
+    Input<Buffer<float, 2>> *reciprocal = nullptr;
+    Input<int> *divisor_begin_h = nullptr, *divisor_begin_w = nullptr, *divisor_end_h = nullptr, *divisor_end_w = nullptr;
+    Input<float> *fixed_divisor = nullptr;
     OutputVariables v;
     PoolStages stages;
     RowStages row_stages;
     SeparableStages separable_stages;
+    TreeStages tree_stages;
 };
 
 }  // namespace

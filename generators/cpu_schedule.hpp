@@ -15,9 +15,6 @@ struct CpuSchedule {
     int channel_vectors;  // channels-last: vectors of channels in one tile
 };
 
-// The largest kernel and stride that the separable template takes.
-constexpr int kSeparableKernel = 64, kSeparableStride = 2;
-
 // What the templates ask of the call to choose among their variants.
 struct CallConditions {
     Halide::Expr border, uniform;           // as in kernel_convention.h

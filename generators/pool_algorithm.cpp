@@ -2,6 +2,7 @@
 
 #include <halpool/internal/kernel_convention.h>
 
+#include <algorithm>
 #include <functional>
 
 using namespace Halide;
@@ -38,7 +39,8 @@ Expr lane_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
 
 // Along the other axes one index serves a whole vector, so clamping costs nothing.
 Expr scalar_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
-    return select(leaves_rows(p), clamp(likely(i), 0, axis.input - 1), i);
+    Expr inside_input = clamp(likely(i), 0, axis.input - 1);
+    return p.on_device ? inside_input : select(leaves_rows(p), inside_input, i);
 }
 
 // fixed_order: in this order and no other, by strict_float. Else LLVM shares sums between the rows of a tile, and an
@@ -47,6 +49,24 @@ Expr sum_of(int count, bool fixed_order, const std::function<Expr(int)> &term) {
     Expr total = term(0);
     for (int i = 1; i < count; ++i) total = fixed_order ? strict_float(total + term(i)) : total + term(i);
     return total;
+}
+
+// A sum {value, error} to which `term` is added: the rounding error of every addition is kept (Knuth's TwoSum).
+Tuple compensated_add(const Tuple &total, const Expr &term) {
+    Expr value = strict_float(total[0] + term), added = strict_float(value - total[0]);
+    Expr error = strict_float((total[0] - (value - added)) + (term - added));
+    return {value, strict_float(total[1] + error)};
+}
+
+// Infinities and NaNs are in the value; the error of adding them is NaN.
+Expr compensated_value(const Tuple &total) {
+    return select(abs(total[0]) < Float(32).max(), total[0] + total[1], total[0]);
+}
+
+Expr pairwise_sum(const std::vector<Expr> &terms) {
+    if (terms.size() == 1) return terms[0];
+    const auto middle = terms.begin() + static_cast<std::ptrdiff_t>(terms.size() / 2);
+    return strict_float(pairwise_sum({terms.begin(), middle}) + pairwise_sum({middle, terms.end()}));
 }
 
 int constant(const Expr &e) {
@@ -72,16 +92,29 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
     stages.partial = Func("partial");
     stages.sum = Func("sum");
     const int kernel_h = constant(p.y.kernel), kernel_w = constant(p.x.kernel);
-    if (p.layout == Layout::nchw) {
+    if (p.layout == Layout::nchw || p.on_device) {
         // partial(x, y): the taps of output column x in *input* row y. Rows are shared by the windows above and below.
         Var row("row");
+        const auto at = [&](const Expr &y) {
+            return p.layout == Layout::nchw ? std::vector<Expr>{v.x, y, v.c, v.n} : std::vector<Expr>{v.c, v.x, y, v.n};
+        };
+        const auto element = [&](const Expr &ix) {
+            return or_zero(leaves_columns(p), p.x, ix, load(p, {lane_index(p, p.x, ix), scalar_index(p, p.y, row), v.c, v.n}));
+        };
+        const bool side_by_side = p.on_device && p.layout == Layout::nchw && kernel_w == constant(p.x.stride);
+        if (side_by_side) {
+            Var column("column");
+            stages.columns = Func("columns");
+            stages.columns(column, row, v.c, v.n) = element(column);
+        }
         Expr taps = sum_of(kernel_w, true, [&](int i) {
             Expr ix = window_start(p.x, v.x) + i;
-            return or_zero(leaves_columns(p), p.x, ix, load(p, {lane_index(p, p.x, ix), scalar_index(p, p.y, row), v.c, v.n}));
+            return side_by_side ? Expr(stages.columns(ix, row, v.c, v.n)) : element(ix);
         });
-        stages.partial(v.x, row, v.c, v.n) = or_zero(leaves_rows(p), p.y, row, taps);
-        stages.sum(v.x, v.y, v.c, v.n) = sum_of(
-            kernel_h, true, [&](int j) { return stages.partial(v.x, window_start(p.y, v.y) + j, v.c, v.n); });
+        stages.partial(p.layout == Layout::nchw ? std::vector<Var>{v.x, row, v.c, v.n} : std::vector<Var>{v.c, v.x, row, v.n}) =
+            or_zero(leaves_rows(p), p.y, row, taps);
+        stages.sum(v.order(p.layout)) =
+            sum_of(kernel_h, true, [&](int j) { return stages.partial(at(window_start(p.y, v.y) + j)); });
     } else {
         // partial(c, x, y): the taps of output row y in *input* column x.
         Var column("column");
@@ -129,14 +162,20 @@ PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Ex
     stages.blocks = RDom(0, (p.x.kernel + block_w - 1) / block_w, 0, (p.y.kernel + block_h - 1) / block_h, "blocks");
     std::vector<Expr> this_block = at;
     this_block.insert(this_block.end(), {stages.blocks.x, stages.blocks.y});
-    stages.total(order) = cast(accumulator, 0);
-    stages.total(at) += cast(accumulator, stages.partial(this_block));
-    stages.sum(order) = f32(stages.total(at));
+    if (p.on_device && accumulator == Float(64)) {
+        stages.total(order) = Tuple(0.0f, 0.0f);
+        stages.total(at) = compensated_add(Tuple(stages.total(at)), stages.partial(this_block));
+        stages.sum(order) = compensated_value(Tuple(stages.total(at)));
+    } else {
+        stages.total(order) = cast(accumulator, 0);
+        stages.total(at) += cast(accumulator, stages.partial(this_block));
+        stages.sum(order) = f32(stages.total(at));
+    }
     return stages;
 }
 
 SeparableStages separable_window_sum(const PoolProblem &p, const OutputVariables &v) {
-    constexpr int kBlock = 8;
+    constexpr int kBlock = kSeparableBlock;
     SeparableStages stages;
     const bool planar = p.layout == Layout::nchw;
     Var column("column_index"), b("b");
@@ -211,6 +250,35 @@ RowStages row_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
     stages.total(v.c, v.n) = f64(0.0f);
     stages.total(v.c, v.n) += f64(stages.across(stages.groups, v.c, v.n));
     stages.sum(v.x, v.y, v.c, v.n) = f32(stages.total(v.c, v.n));
+    return stages;
+}
+
+TreeStages tree_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
+    constexpr int kBlock = 16;
+    TreeStages stages;
+    Var block("block");
+    const Var &lane = stages.lane, &branch = stages.branch_index;
+    stages.taps = RDom(0, kBlock, "taps");
+    Expr element = (block * kBlock + stages.taps) * lanes + lane;
+    stages.taps.where(element < p.x.input);
+    stages.partial(v.c, lane, block, v.n) = 0.0f;
+    stages.partial(v.c, lane, block, v.n) += load(p, {element, 0, v.c, v.n});
+
+    stages.blocks = RDom(0, (p.x.input + kBlock * lanes - 1) / (kBlock * lanes), "blocks");
+    stages.total(v.c, lane, v.n) = Tuple(0.0f, 0.0f);
+    stages.total(v.c, lane, v.n) =
+        compensated_add(Tuple(stages.total(v.c, lane, v.n)), stages.partial(v.c, lane, stages.blocks, v.n));
+    stages.lane_sum(v.c, lane, v.n) = compensated_value(Tuple(stages.total(v.c, lane, v.n)));
+
+    const auto tree = [](int count, const std::function<Expr(int)> &term) {
+        std::vector<Expr> terms;
+        for (int i = 0; i < count; ++i) terms.push_back(term(i));
+        return pairwise_sum(terms);
+    };
+    const int branches = lanes >= 64 ? lanes / 16 : std::max(lanes / 4, 1);
+    stages.branch(v.c, branch, v.n) = tree(
+        lanes / branches, [&](int i) { return stages.lane_sum(v.c, branch + i * branches, v.n); });
+    stages.sum(v.order(p.layout)) = tree(branches, [&](int i) { return stages.branch(v.c, i, v.n); });
     return stages;
 }
 

@@ -27,6 +27,9 @@ struct PoolProblem {
     WindowAxis x, y;
     Halide::Expr border;  // Border of kernel_convention.h
     bool lanes_along_x;   // vectors run along a row: always planar; channels-last when there are few channels
+    // For a device: rows read are always clamped (a tile's spare rows may lie anywhere), a fixed window sums rows first in
+    // both layouts, and long sums are compensated floats, for want of fast or of any doubles.
+    bool on_device = false;
 };
 
 // The variables of the output, and its definition's left-hand side in the layout's order.
@@ -42,6 +45,7 @@ struct PoolStages {
     Halide::Func sum;  // of each window's taps, as float
     Halide::Func partial, total;
     Halide::RDom taps, blocks;
+    Halide::Func columns;  // on_device, planar windows side by side: the input's elements below a thread's outputs
 };
 
 // Windows of a constant extent: two separable, unrolled sums.
@@ -49,13 +53,14 @@ PoolStages fixed_window_sum(const PoolProblem &problem, const OutputVariables &v
 
 // Windows of an extent known at run time: float sums of blocks of taps, added up in `accumulator`. No chain of float
 // additions may exceed 16, which is what the accuracy contract asks for: blocks of at most 16 taps, and either at most
-// 16 of them or a double accumulator.
+// 16 of them, or a double accumulator, or a compensated one (on_device, Float(64)).
 PoolStages runtime_window_sum(const PoolProblem &problem, const OutputVariables &v, Halide::Expr block_w,
                               Halide::Expr block_h, Halide::Type accumulator);
 
 // Windows of an extent known at run time, first along y for every input column of a tile, then along x: kernel_h + kernel_w
 // additions an output, where runtime_window_sum has kernel_h * kernel_w. Both sums in blocks of 8 in float: for
-// extents up to 64, at most 7 + 7 additions in a row along each axis.
+// extents up to kSeparableKernel, at most 7 + 7 additions in a row along each axis.
+inline constexpr int kSeparableKernel = 64, kSeparableStride = 2, kSeparableBlock = 8;  // the largest kernel and stride
 struct SeparableStages {
     Halide::Func sum{"sum"}, column_block{"column_block"}, column_sum{"column_sum"}, column{"column"}, block{"block"};
     Halide::RDom column_taps, column_blocks, taps, blocks;
@@ -69,6 +74,15 @@ struct RowStages {
     Halide::RDom taps, blocks, lanes, groups;
 };
 RowStages row_sum(const PoolProblem &problem, const OutputVariables &v, int lanes);
+
+// The sum of a whole plane seen as one row of problem.x.input elements, for a block of device threads: `lanes` threads sum
+// every lanes-th element (blocks of 16, compensated), and a tree of two levels adds their sums. lanes is a power of two.
+struct TreeStages {
+    Halide::Func sum{"sum"}, partial{"partial"}, total{"total"}, lane_sum{"lane_sum"}, branch{"branch"};
+    Halide::Var lane{"lane"}, branch_index{"branch_index"};
+    Halide::RDom taps, blocks;
+};
+TreeStages tree_sum(const PoolProblem &problem, const OutputVariables &v, int lanes);
 
 }  // namespace halpool
 

@@ -127,11 +127,12 @@ DeviceCall::DeviceCall(const Problem &problem, const KernelRow &row, const Devic
         }
         return true;
     };
-    uniform_ = uniform(problem.y, out_h) && uniform(problem.x, out_w);
+    const bool one_divisor = uniform(problem.y, out_h) && uniform(problem.x, out_w);
     const std::int64_t first = problem.rule == DivisorRule::fixed
                                    ? problem.fixed_divisor
                                    : divisor_factor(problem.y, 0, problem.rule) * divisor_factor(problem.x, 0, problem.rule);
-    fixed_divisor_ = static_cast<float>(first);
+    own_divisor_ = one_divisor ? 0.0f : 1.0f;
+    fixed_divisor_ = one_divisor ? static_cast<float>(first) : 0.0f;
     const bool valid = problem.rule == DivisorRule::valid_taps;
     const auto begin = [&](const Axis &axis) { return valid ? 0 : narrow(-axis.pad_begin); };
     const auto end = [&](const Axis &axis) { return narrow(valid ? axis.input : axis.input + axis.pad_end); };
@@ -176,7 +177,7 @@ void DeviceCall::launch(const DeviceRange *input, const DeviceRange *output, std
     set(kInput, in);
     for (int i = 0; i < 6; ++i) set(kKernelH + i, window_[static_cast<std::size_t>(i)]);
     set(kBorder, border_);
-    set(kUniform, uniform_);
+    set(kOwnDivisor, own_divisor_);
     set(kDevicePositiveZero, positive_zero);
     for (int i = 0; i < 4; ++i) set(kDivisorBeginH + i, divisor_[static_cast<std::size_t>(i)]);
     set(kFixedDivisor, fixed_divisor_);

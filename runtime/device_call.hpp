@@ -37,8 +37,8 @@ private:
     std::int64_t slices_, slices_per_launch_;
     std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left
     std::array<std::int32_t, 4> divisor_;  // begin h, w, end h, w
-    std::int32_t border_, uniform_;
-    float fixed_divisor_ = 1.0f;
+    std::int32_t border_;
+    float own_divisor_, fixed_divisor_;
 };
 
 }  // namespace halpool

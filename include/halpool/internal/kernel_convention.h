@@ -69,23 +69,27 @@ inline constexpr const char *kKernelArgumentNames[kKernelArgumentCount] = {
 
 
 // The arguments of a kernel that runs on another device than the CPU. Divisors are computed from integers in the kernel:
-// tables would be buffers for the device to hold. A window's divisor is a product of one factor an axis; the factor of
-// the window that starts at s is max(1, min(s + kernel, divisor_end) - max(s, divisor_begin)).
+// tables would be buffers for the device to hold. A window's divisor is
+//     own_divisor * (factor along y * factor along x) + fixed_divisor,
+// where own_divisor is 1 and fixed_divisor 0, or, where all windows have one divisor, the other way round; the factor of
+// the window that starts at s is max(1, min(s + kernel, divisor_end) - max(s, divisor_begin)). No condition decides:
+// Halide passes loop-invariant conditions as bools, which SPIR-V's uniform buffers cannot hold.
 enum DeviceKernelArgument : int {
-    // kUserContext to kUniform as above; Border is none or clamped
-    kDevicePositiveZero = kUniform + 1,
+    // kUserContext to kBorder as above; Border is none or clamped
+    kOwnDivisor = kBorder + 1,  // float
+    kDevicePositiveZero,
     kDivisorBeginH,  // int32
     kDivisorBeginW,
     kDivisorEndH,
     kDivisorEndW,
-    kFixedDivisor,  // float: the divisor of all windows, if `uniform` is 1
+    kFixedDivisor,  // float
     kDeviceOutput,
     kDeviceKernelArgumentCount
 };
 inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCount] = {
-    "user_context",    "input",           "kernel_h",      "kernel_w",      "stride_h",      "stride_w",
-    "pad_top",         "pad_left",        "border",        "uniform",       "positive_zero", "divisor_begin_h",
-    "divisor_begin_w", "divisor_end_h",   "divisor_end_w", "fixed_divisor", "output"};
+    "user_context",    "input",         "kernel_h",      "kernel_w",      "stride_h",      "stride_w",
+    "pad_top",         "pad_left",      "border",        "own_divisor",   "positive_zero", "divisor_begin_h",
+    "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "output"};
 
 using KernelEntry = int (*)(void **arguments);
 
