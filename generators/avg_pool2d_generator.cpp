@@ -2,6 +2,7 @@
 #include "cpu_schedule.hpp"
 #include "gpu_schedule.hpp"
 #include "pool_algorithm.hpp"
+#include "vector_conditions.hpp"
 
 #include <halpool/internal/kernel_convention.h>
 
@@ -130,6 +131,7 @@ public:
     }
 
     void schedule() {
+        if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
         if (on_device()) {
             schedule_for_device();
         } else {
@@ -162,7 +164,7 @@ private:
         const std::vector<Expr> borders = {border == static_cast<int>(Border::none),
                                            border == static_cast<int>(Border::clamped)};
         if (window == Window::global) {
-            schedule_tree(output, tree_stages, layout, v, s);
+            schedule_tree(output, tree_stages, layout, v);
         } else if (window == Window::separable) {
             schedule_shared_columns(output, separable_stages, layout, v, s);
         } else {

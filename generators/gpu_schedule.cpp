@@ -107,7 +107,7 @@ void schedule_shared_columns(Func output, SeparableStages &stages, Layout layout
     stages.block.compute_at(stages.sum, stages.blocks);
 }
 
-void schedule_tree(Func output, TreeStages &stages, Layout layout, const OutputVariables &v, const GpuSchedule &schedule) {
+void schedule_tree(Func output, TreeStages &stages, Layout layout, const OutputVariables &v) {
     const bool planar = layout == Layout::nchw;
     Var co("co"), ci("ci"), block("block");
     if (planar) {

@@ -34,7 +34,7 @@ void schedule_shared_columns(Halide::Func output, SeparableStages &stages, Layou
                              const GpuSchedule &schedule);
 
 // A block computes one plane (planar), or kChannelLanes channels of an image: threads sum their share, then a tree.
-void schedule_tree(Halide::Func output, TreeStages &stages, Layout layout, const OutputVariables &v, const GpuSchedule &schedule);
+void schedule_tree(Halide::Func output, TreeStages &stages, Layout layout, const OutputVariables &v);
 
 }  // namespace halpool
 

@@ -1,4 +1,4 @@
-# cmake -DNM=nm -DCHECK=kernels_need_nothing|only_halpool_symbols -DARCHIVES=a,b -P check_symbols.cmake
+# cmake -DNM=nm -DCHECK=kernels_need_nothing|only_halpool_symbols -DDEVICE= -DARCHIVES=a,b -P check_symbols.cmake
 
 # The names and types that nm lists for an archive, as "name type ..." lines without the member headings.
 function(symbols result archive)
@@ -14,12 +14,17 @@ set(wrong "")
 set(seen 0)
 foreach(archive IN LISTS ARCHIVES)
   if(CHECK STREQUAL "kernels_need_nothing")
-    # Nothing of a Halide runtime, of the C++ library or of threads: what a compiler may call for plain loops, and
-    # the kernels themselves from their table.
+    # Nothing of a Halide runtime, of the C++ library or of threads: what a compiler may call for plain loops, the
+    # kernels themselves from their table, and, of a device's kernels, the five hooks of its launcher.
     symbols(undefined ${archive} --undefined-only)
     symbols(defined ${archive} --defined-only --extern-only)
     list(LENGTH defined seen)
     list(TRANSFORM defined REPLACE " .*" "")
+    if(DEVICE)
+      foreach(hook initialize_kernels run finalize_kernels device_interface copy_to_device)
+        list(APPEND defined halpool_${DEVICE}_${hook})
+      endforeach()
+    endif()
     foreach(line IN LISTS undefined)
       string(REGEX REPLACE " .*" "" name "${line}")
       if(NOT name MATCHES "^(memset|memcpy|memmove|_GLOBAL_OFFSET_TABLE_)$" AND NOT name IN_LIST defined)
