@@ -19,7 +19,10 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-PEERS = ("onednn", "onnxruntime")
+# Of each device; its bound is the last column: the cost of moving the data.
+PEERS = {"cpu": ("onednn", "onnxruntime"), "cuda": ("cudnn", "torch")}
+BOUND = {"cpu": "roofline", "cuda": "copy"}
+WORKLOADS = {"cpu": HERE / "workloads.json", "cuda": HERE / "workloads_cuda.json"}
 ROUNDS = 5
 REPETITIONS = 3  # a round, of calls that take long
 SHORT_CALL_REPETITIONS = 30
@@ -62,6 +65,9 @@ class Workload:
 
     def taps(self):
         return math.prod(self.output) * math.prod(self.kernel)
+
+    def bytes(self):
+        return 4 * (math.prod(self.input) + math.prod(self.output))
 
     def tolerance(self):
         """For inputs within [-1, 1], a peer that adds one tap after the other in f32, and a rounded division."""
@@ -108,7 +114,8 @@ class Peer:
 
 def peer_commands(options, threads):
     programs = options.build / "bench"
-    halpool = [str(programs / "peer_halpool"), "--threads", str(threads)]
+    cuda = options.device == "cuda"
+    halpool = [str(programs / "peer_halpool_cuda")] if cuda else [str(programs / "peer_halpool"), "--threads", str(threads)]
     for name in ("target", "kernel"):
         if getattr(options, name):
             halpool += [f"--{name}", getattr(options, name)]
@@ -117,8 +124,12 @@ def peer_commands(options, threads):
         "roofline": [str(programs / "peer_roofline"), "--threads", str(threads)],
         "onednn": [str(programs / "peer_onednn")],
         "onnxruntime": [sys.executable, str(HERE / "peer_onnxruntime.py"), "--threads", str(threads)],
+        "copy": [str(programs / "peer_copy_cuda")],
+        "cudnn": [str(programs / "peer_cudnn")],
+        # The user's own Python: PyTorch for CUDA is too large to install for a benchmark.
+        "torch": [os.environ.get("PYTHON", "python3"), str(HERE / "peer_torch_cuda.py")],
     }
-    return {name: commands[name] for name in ("halpool", "roofline", *options.peers)}
+    return {name: commands[name] for name in ("halpool", BOUND[options.device], *options.peers)}
 
 
 def measure(workload, layout, peers, threads, options):
@@ -137,7 +148,7 @@ def measure(workload, layout, peers, threads, options):
         figures = row[name] = {"kernel": None, "ns": []}
         if name == "halpool":
             peer.ask(f"write {reference}")
-        elif name != "roofline":
+        elif name != BOUND[options.device]:
             figures["difference"] = float(peer.ask(f"compare {reference}")[0])
         if call_ns <= SHORT_CALL_NS:
             turns.append((name, ROUNDS, SHORT_CALL_REPETITIONS))
@@ -177,14 +188,19 @@ def number(figures):
 
 
 class Table:
-    def __init__(self, peers, workloads):
-        self.columns = [*peers, "roofline"]
+    def __init__(self, peers, workloads, device):
+        self.columns = [*peers, BOUND[device]]
+        self.device = device
         self.width = max(len(str(w)) for w in workloads)
 
     def head(self):
         cells = "".join(f"{name:>20}" for name in self.columns)
         return (f"microseconds, and in brackets halpool's time over this one's\n"
-                f"{'workload':{self.width}}  layout {'halpool':>9}{cells}  kernel")
+                f"{'workload':{self.width}}  layout {'halpool':>9}{self.rate('GB/s')}{cells}  kernel")
+
+    def rate(self, text):
+        """What halpool achieves, where the bound is a bandwidth of the device's."""
+        return f"{text:>7}" if self.device != "cpu" else ""
 
     def line(self, workload, layout, row, wrong):
         halpool = minimum_us(row["halpool"])
@@ -196,11 +212,12 @@ class Table:
             ratio = "wrong" if name in wrong else f"{halpool / minimum_us(row[name]):.2f}"
             cells += f"{number(row[name]):>12} {f'({ratio})':>7}"
         kernel = row["halpool"]["kernel"]
-        return f"{str(workload):{self.width}}  {layout:6} {number(row['halpool']):>9}{cells}  {kernel}"
+        rate = self.rate(f"{workload.bytes() / halpool / 1e3:.0f}")
+        return f"{str(workload):{self.width}}  {layout:6} {number(row['halpool']):>9}{rate}{cells}  {kernel}"
 
 
-def summary(rows, peers):
-    for name in (*peers, "roofline"):
+def summary(rows, peers, device):
+    for name in (*peers, BOUND[device]):
         ratios = [(minimum_us(row["halpool"]) / minimum_us(row[name]), f"{workload.name} {layout}")
                   for workload, layout, row in rows if name in row]
         if not ratios:
@@ -243,15 +260,27 @@ def run_pass(threads, workloads, layouts, options, report):
     try:
         for name, command in peer_commands(options, threads).items():
             peers[name] = Peer(name, command, threads)
-        for peer in peers.values():
-            peer.ask("ready")
+        for name, peer in list(peers.items()):
+            try:
+                peer.ask("ready")
+            except PeerFailed as failure:
+                if options.device == "cpu" or name not in options.peers:
+                    raise
+                print(f"bench: without {name}: {failure}", file=sys.stderr)  # it need not be installed
+                peers.pop(name).stop()
+        if options.device != "cpu":
+            try:
+                peers[BOUND[options.device]].ask("setup nchw 1 1 8 8 2 2 2 2 0 0 1")
+            except Unsupported as reason:
+                raise PeerFailed(f"no {options.device} device to measure: {reason}") from reason
         busy = busy_cores()
         report["busy_cores"][threads] = busy
         if busy and busy > 0.2:
             print(f"bench: other programs use {busy:.1f} of {os.cpu_count()} cores: times may be far off",
                   file=sys.stderr)
-        table = Table(options.peers, workloads)
-        print(f"\n{threads} thread{'s' if threads > 1 else ''}, {cpu_model()}\n{table.head()}", flush=True)
+        table = Table(options.peers, workloads, options.device)
+        where = f"{threads} thread{'s' if threads > 1 else ''}, {cpu_model()}" if options.device == "cpu" else "CUDA device 0"
+        print(f"\n{where}\n{table.head()}", flush=True)
         rows = []
         for workload in workloads:
             for layout in layouts:
@@ -269,7 +298,7 @@ def run_pass(threads, workloads, layouts, options, report):
                                        "threads": threads, "peers": row})
                 if wrong:
                     wrong_rows.append(f"{workload.name} {layout} ({', '.join(wrong)})")
-        for line in summary(rows, options.peers):
+        for line in summary(rows, options.peers, options.device):
             print(line, flush=True)
     finally:
         for peer in peers.values():
@@ -289,12 +318,14 @@ def parse_arguments():
         prog="./dev bench", formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__,
         epilog="A figure marked ~ is the minimum of fewer than 15 repetitions, for a call that takes long.")
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--workloads", type=pathlib.Path, default=HERE / "workloads.json", metavar="FILE",
-                        help="the problems (default: benchmarks/workloads.json, which shows the form)")
+    parser.add_argument("--device", choices=PEERS, default="cpu",
+                        help="cuda: against a device-to-device copy, and cuDNN and PyTorch where they are installed")
+    parser.add_argument("--workloads", type=pathlib.Path, metavar="FILE",
+                        help="the problems (default: benchmarks/workloads.json, which shows the form, or workloads_cuda.json)")
     parser.add_argument("--only", type=re.compile, default=re.compile(""), metavar="REGEX",
                         help='rows to run, by name and layout: --only "^W[345].* nhwc"')
-    parser.add_argument("--peers", default=",".join(PEERS), metavar="LIST",
-                        help="of onednn,onnxruntime (default: both)")
+    parser.add_argument("--peers", metavar="LIST",
+                        help="of onednn,onnxruntime, or of cudnn,torch on CUDA (default: both)")
     parser.add_argument("--threads", default="1", metavar="LIST", help="one pass for each: --threads 1,2")
     parser.add_argument("--quick", action="store_true",
                         help="under two minutes: less time for slow peers, and without the largest windows")
@@ -303,10 +334,12 @@ def parse_arguments():
     parser.add_argument("--output", type=pathlib.Path, metavar="FILE",
                         help="the raw figures (default: build/bench/results.json)")
     options = parser.parse_args()
-    options.peers = [name for name in options.peers.split(",") if name]
+    known = PEERS[options.device]
+    options.peers = list(known) if options.peers is None else [name for name in options.peers.split(",") if name]
     for name in options.peers:
-        if name not in PEERS:
-            parser.error(f"no peer {name}: there are {', '.join(PEERS)}")
+        if name not in known:
+            parser.error(f"no peer {name}: there are {', '.join(known)}")
+    options.workloads = options.workloads or WORKLOADS[options.device]
     try:
         options.threads = [int(threads) for threads in options.threads.split(",")]
     except ValueError:

@@ -47,6 +47,8 @@ struct Workload {
 struct Operation {
     std::string name;  // without spaces
     std::function<void()> execute;
+    // Of a device that works asynchronously: wait until all is done, and bring the output to the host's buffer.
+    std::function<void()> finish = {}, fetch = {};
 };
 
 struct Unsupported : std::runtime_error {
@@ -86,14 +88,14 @@ inline void fill(float *data, std::size_t elements) {
 class Measurement {
 public:
     using Clock = std::chrono::steady_clock;
-    // Some hundred times what reading the clock costs.
-    static constexpr double batch_ns = 20e3;
+    // Some hundred times what reading the clock costs; or what waiting for a device does.
+    double batch_ns() const { return operation_.finish ? 3e6 : 20e3; }
 
     explicit Measurement(Operation operation) : operation_(std::move(operation)) {
         // The first call may start threads or touch pages, and any one may lose its core for a while.
         call_ns_ = time(1);
-        for (int i = 0; i < 5 && call_ns_ < 50e6; ++i) call_ns_ = std::min(call_ns_, time(batch_of(batch_ns)));
-        batch_ = batch_of(batch_ns);
+        for (int i = 0; i < 5 && call_ns_ < 50e6; ++i) call_ns_ = std::min(call_ns_, time(batch_of(batch_ns())));
+        batch_ = batch_of(batch_ns());
     }
 
     const std::string &name() const { return operation_.name; }
@@ -106,12 +108,17 @@ public:
 
     double repetition_ns() const { return time(batch_); }
 
+    void fetch() const {
+        if (operation_.fetch) operation_.fetch();
+    }
+
 private:
     int batch_of(double ns) const { return static_cast<int>(std::clamp(std::ceil(ns / call_ns_), 1.0, 1e5)); }
 
     double time(int calls) const {
         const Clock::time_point begin = Clock::now();
         for (int i = 0; i < calls; ++i) operation_.execute();
+        if (operation_.finish) operation_.finish();
         const std::chrono::duration<double, std::nano> elapsed = Clock::now() - begin;
         return std::max(elapsed.count() / calls, 0.1);
     }
@@ -162,11 +169,13 @@ private:
             run(repetitions, answer);
         } else if (verb == "write") {
             command >> path;
+            for (const Measurement &measurement : measurements_) measurement.fetch();
             std::ofstream file(path, std::ios::binary);
             file.write(reinterpret_cast<const char *>(output_.data()), output_bytes());
             if (!file.flush()) throw std::runtime_error("cannot write " + path);
         } else if (verb == "compare") {
             command >> path;
+            for (const Measurement &measurement : measurements_) measurement.fetch();
             answer << ' ' << difference(path);
         } else {
             throw std::runtime_error("no such command: " + verb);

@@ -1,0 +1,97 @@
+"""What the peers in Python share: the workload, the measurement and the line protocol of peer.hpp."""
+
+import math
+import sys
+import time
+
+import numpy
+
+BATCH_NS = 20e3
+
+
+class Unsupported(Exception):
+    pass
+
+
+def aligned(elements):
+    raw = numpy.zeros(elements + 16, numpy.float32)
+    skip = -raw.ctypes.data % 64 // 4
+    return raw[skip:skip + elements]
+
+
+def fill(data):
+    bits = numpy.arange(data.size, dtype=numpy.uint32)
+    bits *= numpy.uint32(2654435761)
+    bits ^= bits >> numpy.uint32(15)
+    bits *= numpy.uint32(2246822519)
+    bits ^= bits >> numpy.uint32(13)
+    data[:] = (bits >> numpy.uint32(8)).astype(numpy.float32) * numpy.float32(2.0 ** -23) - numpy.float32(1)
+
+
+class Peer:
+    """A subclass has `name`, prepare() and execute(); and finish() and fetch() where it works asynchronously."""
+    batch_ns = BATCH_NS
+
+    def prepare(self, layout, input_shape, output_shape, kernel, stride, pad, count_include_pad):
+        """Makes everything ready for execute(): self.input holds the values, self.output gets the result."""
+        raise NotImplementedError
+
+    def finish(self):
+        """Waits until all that was executed is done."""
+
+    def fetch(self):
+        """Brings the result to self.output."""
+
+    def time(self, calls):
+        execute = self.execute
+        begin = time.perf_counter_ns()
+        for _ in range(calls):
+            execute()
+        self.finish()
+        return (time.perf_counter_ns() - begin) / calls
+
+    def batch_of(self, ns):
+        return max(1, min(math.ceil(ns / self.call_ns), 100000))
+
+    def ready(self):
+        return []
+
+    def setup(self, layout, *numbers):
+        n, c, h, w, kh, kw, sh, sw, ph, pw, include = map(int, numbers)
+        input_shape = [n, c, h, w]
+        output_shape = [n, c, (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1]
+        self.input = aligned(math.prod(input_shape))
+        self.output = aligned(math.prod(output_shape))
+        fill(self.input)
+        self.prepare(layout, input_shape, output_shape, [kh, kw], [sh, sw], [ph, pw], include)
+        self.call_ns = self.time(1)
+        for _ in range(5):
+            if self.call_ns < 50e6:
+                self.call_ns = min(self.call_ns, self.time(self.batch_of(self.batch_ns)))
+        self.batch = self.batch_of(self.batch_ns)
+        return [self.call_ns]
+
+    def run(self, repetitions):
+        if self.call_ns < 50e6:
+            self.time(self.batch_of(200e3))
+        return [self.name, *(self.time(self.batch) for _ in range(int(repetitions)))]
+
+    def write(self, path):
+        self.fetch()
+        self.output.tofile(path)
+        return []
+
+    def compare(self, path):
+        self.fetch()
+        expected = numpy.fromfile(path, numpy.float32, self.output.size)
+        return [float(numpy.abs(expected.astype(numpy.float64) - self.output).max())]
+
+    def serve(self):
+        for line in sys.stdin:
+            verb, *arguments = line.split()
+            try:
+                print("ok", *getattr(self, verb)(*arguments), flush=True)
+            except Unsupported as reason:
+                print("unsupported", reason, flush=True)
+            except Exception as reason:
+                print("error", " ".join(str(reason).split()), flush=True)
