@@ -144,8 +144,10 @@ DeviceCall::DeviceCall(const Problem &problem, const KernelRow &row, const Devic
 void DeviceCall::run(const DeviceRange &input, const DeviceRange &output, void *stream) const {
     const auto bytes = [](const std::array<std::int64_t, 3> &e) { return e[0] * e[1] * e[2] * kElementBytes; };
     const std::int64_t input_bytes = bytes(input_extents_), output_bytes = bytes(output_extents_);
-    for (std::int64_t begin = 0; begin < slices_; begin += slices_per_launch_) {
-        const std::int64_t count = std::min(slices_per_launch_, slices_ - begin);
+    // The last part first: memory that is too small is found there, before anything is written.
+    for (std::int64_t end = slices_; end > 0;) {
+        const std::int64_t begin = (end - 1) / slices_per_launch_ * slices_per_launch_, count = end - begin;
+        end = begin;
         const DeviceRange in = part(input, begin * input_bytes, count * input_bytes);
         const DeviceRange out = part(output, begin * output_bytes, count * output_bytes);
         launch(&in, &out, count, stream);

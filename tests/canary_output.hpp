@@ -24,6 +24,10 @@ public:
 
     float *data() { return reinterpret_cast<float *>(bits_.data()) + origin_; }
     const StridedLayout &layout() const { return layout_; }
+    // All of it, canaries included, and where element [0, 0, 0, 0] lies in it: what a device gets a copy of.
+    void *memory() { return bits_.data(); }
+    std::size_t memory_bytes() const { return bits_.size() * sizeof(std::uint32_t); }
+    std::size_t offset_bytes() const { return static_cast<std::size_t>(origin_) * sizeof(std::uint32_t); }
     void refill() { std::fill(bits_.begin(), bits_.end(), kCanary); }
 
     float value(std::size_t i) const {
@@ -54,7 +58,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t kZone = 512;
+    static constexpr std::size_t kZone = 512;  // in bytes a multiple of what any device wants offsets to be
     static constexpr std::uint32_t kNaN = 0x7fc00000;
     static constexpr std::uint32_t kCanary = 0x7fa5c3e1;  // a signalling NaN no pooling makes
 

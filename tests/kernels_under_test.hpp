@@ -13,25 +13,49 @@ namespace halpool_test {
 
 struct KernelUnderTest {
     std::string name, target, layout, window;
+    std::string demand;  // what the name says of the layout beyond its order: "-c3", "-a16"; or nothing
+    std::int32_t device = HALPOOL_DEVICE_AUTO;
     bool available = false;
-    std::string target_reason;
+    std::string target_reason = "its target is not listed";
+
+    bool is_reference() const { return layout == "any"; }
 };
 
 inline std::vector<KernelUnderTest> kernels_under_test() {
     std::vector<KernelUnderTest> kernels;
     for (std::size_t k = 0; k < halpool_kernel_count(); ++k) {
         const halpool_kernel_info info = halpool_kernel_at(k);
-        KernelUnderTest kernel{info.name,   info.target, info.layout,
-                               info.window, false,       "its target is not listed"};
+        KernelUnderTest kernel;
+        kernel.name = info.name;
+        kernel.target = info.target;
+        kernel.layout = info.layout;
+        kernel.window = info.window;
+        const std::string begin = std::string(info.op) + "_" + info.dtype + "_" + info.layout;
+        if (kernel.name.rfind(begin, 0) == 0)
+            kernel.demand = kernel.name.substr(begin.size(), kernel.name.find('_', begin.size()) - begin.size());
         for (std::size_t t = 0; t < halpool_target_count(); ++t) {
             const halpool_target_info target = halpool_target_at(t);
             if (kernel.target != target.name) continue;
+            kernel.device = target.device;
             kernel.available = target.available != 0;
             kernel.target_reason = target.reason;
         }
         kernels.push_back(kernel);
     }
     return kernels;
+}
+
+inline const char *device_name(std::int32_t device) {
+    for (std::size_t i = 0; i < halpool_device_count(); ++i)
+        if (halpool_device_at(i).device == device) return halpool_device_at(i).name;
+    return "a device that is not linked";
+}
+
+inline std::vector<KernelUnderTest> kernels_of_device(std::int32_t device) {
+    std::vector<KernelUnderTest> chosen;
+    for (const KernelUnderTest &kernel : kernels_under_test())
+        if (kernel.device == device) chosen.push_back(kernel);
+    return chosen;
 }
 
 // For gtest's parameter names, which take letters, digits and underscores alone.
@@ -55,12 +79,14 @@ struct PlanAttempt {
 };
 
 inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input, const StridedLayout &output,
-                             const char *kernel = nullptr, const char *target = nullptr) {
+                             const char *kernel = nullptr, const char *target = nullptr,
+                             std::int32_t device = HALPOOL_DEVICE_AUTO) {
     const halpool_avg_pool2d_options options = problem.c_options();
     const halpool_tensor_desc in = input.desc(), out = output.desc();
     halpool_plan_options plan_options = HALPOOL_PLAN_OPTIONS_INIT;
     plan_options.kernel = kernel;
     plan_options.target = target;
+    plan_options.device = device;
     PlanAttempt attempt;
     halpool_plan *plan = nullptr;
     attempt.status = halpool_plan_create_avg_pool2d(&options, &in, &out, &plan_options, &plan, &attempt.error);
@@ -68,6 +94,21 @@ inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input,
     return attempt;
 }
 
+// With this kernel forced, on its own device.
+inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input, const StridedLayout &output,
+                             const KernelUnderTest &kernel) {
+    return make_plan(problem, input, output, kernel.name.c_str(), nullptr, kernel.device);
+}
+
 }  // namespace halpool_test
+
+// One instance of the suite a device, whose names CTest's labels go by (tests/CMakeLists.txt).
+#define HALPOOL_TEST_KERNELS_OF(instance, suite, device)                                                             \
+    INSTANTIATE_TEST_SUITE_P(instance, suite, ::testing::ValuesIn(kernels_of_device(device)),                        \
+                             [](const auto &parameter) { return test_name(parameter.param); })
+#define HALPOOL_TEST_EVERY_KERNEL(suite)                                                                             \
+    HALPOOL_TEST_KERNELS_OF(Cpu, suite, HALPOOL_DEVICE_CPU);                                                         \
+    HALPOOL_TEST_KERNELS_OF(Cuda, suite, HALPOOL_DEVICE_CUDA);                                                       \
+    HALPOOL_TEST_KERNELS_OF(Vulkan, suite, HALPOOL_DEVICE_VULKAN)
 
 #endif  // HALPOOL_TESTS_KERNELS_UNDER_TEST_HPP

@@ -1,5 +1,7 @@
 #include "arguments.hpp"
 
+#include "report.hpp"
+
 #include <charconv>
 #include <cstdlib>
 #include <optional>
@@ -93,6 +95,28 @@ std::optional<std::int64_t> parse_optional_integer(const char *argument, const s
     return to_integer(argument, literal);
 }
 
+// What forces a name: the option, else the environment variable.
+std::string demanded(const std::string &option, const char *variable) {
+    const char *const value = std::getenv(variable);
+    return !option.empty() || value == nullptr ? option : value;
+}
+
+Device device_of_target(const std::string &name) {
+    for (std::size_t i = 0; i < halpool_target_count(); ++i) {
+        const halpool_target_info target = halpool_target_at(i);
+        if (name == target.name) return static_cast<Device>(target.device);
+    }
+    return Device::automatic;  // an unknown name: the library says so
+}
+
+Device device_of_kernel(const std::string &name) {
+    for (std::size_t i = 0; i < halpool_kernel_count(); ++i) {
+        const halpool_kernel_info kernel = halpool_kernel_at(i);
+        if (name == kernel.name) return device_of_target(kernel.target);
+    }
+    return Device::automatic;
+}
+
 }  // namespace
 
 IntList AvgPool2dArguments::kernel_size_list() const { return parse_integers("kernel_size", kernel_size); }
@@ -106,6 +130,19 @@ AvgPool2dOptions AvgPool2dArguments::options() const {
     options.divisor_override = parse_optional_integer("divisor_override", divisor_override);
     options.padding_end = parse_integers("padding_end", padding_end);
     options.allow_any_padding = any_padding;
+    return options;
+}
+
+PlanOptions AvgPool2dArguments::plan_options() const {
+    PlanOptions options;
+    options.target = target;
+    options.kernel = kernel;
+    for (const Device named : {Device::cpu, Device::cuda, Device::vulkan})
+        if (device == device_name(named)) options.device = named;
+    const std::string kernel_name = demanded(kernel, "HALPOOL_KERNEL");
+    const std::string target_name = demanded(target, "HALPOOL_TARGET");
+    if (options.device == Device::automatic && !kernel_name.empty()) options.device = device_of_kernel(kernel_name);
+    if (options.device == Device::automatic && !target_name.empty()) options.device = device_of_target(target_name);
     return options;
 }
 
@@ -131,6 +168,10 @@ void add_avg_pool2d_arguments(CLI::App &command, AvgPool2dArguments &arguments) 
     command.add_option("--target", arguments.target, "Use a kernel of this target (see 'halpool info')")
         ->type_name("NAME");
     command.add_option("--kernel", arguments.kernel, "Use this kernel (see 'halpool info')")->type_name("NAME");
+    command
+        .add_option("--device", arguments.device,
+                    "Where to work; auto, the default: the device of --target or --kernel, else the CPU")
+        ->check(CLI::IsMember({"auto", "cpu", "cuda", "vulkan"}));
 }
 
 Shape parse_shape(const std::string &text) { return parse_integers("shape", text); }

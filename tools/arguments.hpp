@@ -13,12 +13,13 @@ namespace halpool::cli {
 struct AvgPool2dArguments {
     std::string kernel_size, stride, padding = "0", padding_end, divisor_override = "None";
     bool ceil_mode = false, no_count_include_pad = false, any_padding = false;
-    std::string layout, target, kernel;
+    std::string layout, target, kernel, device = "auto";
 
     // These three refuse what is no integer, in PyTorch's words, by throwing std::runtime_error.
     IntList kernel_size_list() const;
     AvgPool2dOptions options() const;
-    PlanOptions plan_options() const { return {target, kernel}; }
+    // For `auto`, the device of the kernel or the target that is named, by option or by environment variable.
+    PlanOptions plan_options() const;
 };
 
 void add_avg_pool2d_arguments(CLI::App &command, AvgPool2dArguments &arguments);

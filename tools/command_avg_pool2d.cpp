@@ -25,14 +25,23 @@ struct Speed {
     int samples;
 };
 
+// Waits for what was queued on the memory. Only CUDA plans queue, and downloads wait for them.
+void finish(const Memory &output) {
+    unsigned char byte;
+    if (output.device() == Device::cuda && output.size() > 0) output.download(&byte, 1);
+}
+
 // Executes the plan (so the output is complete) and times it: a warm-up, then samples long enough for the clock.
-Speed execute_and_time(const AvgPool2dPlan &plan, const Array &input, Array &output, int threads) {
+Speed execute_and_time(const AvgPool2dPlan &plan, const Memory &input, Memory &output, int threads) {
     using Clock = std::chrono::steady_clock;
-    constexpr double sample_target = 50e-6, enough = 0.1, too_much = 2.0;
+    constexpr double enough = 0.1, too_much = 2.0;
     constexpr int least_samples = 3;
+    // The wait for a queue takes some microseconds, which are not the kernel's.
+    const double sample_target = plan.device() == Device::cuda ? 5e-3 : 50e-6;
     const auto timed = [&](int executions) {
         const Clock::time_point start = Clock::now();
-        for (int i = 0; i < executions; ++i) plan.execute(input.data(), output.data(), threads);
+        for (int i = 0; i < executions; ++i) plan.execute(input, output, threads);
+        finish(output);
         return std::chrono::duration<double>(Clock::now() - start).count();
     };
     timed(1);
@@ -84,13 +93,19 @@ void pool(const PoolArguments &arguments) {
     const AvgPool2dPlan plan(input_desc, output_desc, kernel_size, options, arguments.pool.plan_options());
     for (const std::string &path : arguments.outputs) check_array_file(path, output_desc);
 
+    const std::size_t input_bytes = element_count(input_desc) * element_size(input_desc.dtype());
+    const std::size_t output_bytes = element_count(output_desc) * element_size(output_desc.dtype());
     if (input.desc.strides() != input_desc.strides()) input = repacked(input, input_desc);
+    Memory input_memory(plan.device(), input_bytes);
+    input_memory.upload(input.data(), input_bytes);
+    input.bytes = {};
     Array output = make_array(output_desc);
-    const Speed speed = execute_and_time(plan, input, output, arguments.threads);
+    Memory output_memory(plan.device(), output_bytes);
+    const Speed speed = execute_and_time(plan, input_memory, output_memory, arguments.threads);
+    output_memory.download(output.data(), output_bytes);
     write_array(arguments.outputs, output);
 
-    const double bytes = static_cast<double>(element_count(input_desc) * element_size(input_desc.dtype()) +
-                                             element_count(output_desc) * element_size(output_desc.dtype()));
+    const double bytes = static_cast<double>(input_bytes) + static_cast<double>(output_bytes);
     const double gigabytes_per_second = bytes / std::max(speed.seconds, 1e-9) / 1e9;
     if (arguments.json) {
         print(Json{{"op", "avg_pool2d"},
@@ -101,6 +116,7 @@ void pool(const PoolArguments &arguments) {
                    {"layout", layout_name(input_desc)},
                    {"kernel", plan.kernel()},
                    {"target", plan.target()},
+                   {"device", device_name(plan.device())},
                    {"reason", chosen_reason(plan)},
                    {"threads", arguments.threads},
                    {"seconds", speed.seconds},
@@ -114,7 +130,8 @@ void pool(const PoolArguments &arguments) {
                        arguments.input + "\n";
     text += "output  " + shape_text(output_desc.shape()) + " " + layout_name(output_desc) + " ";
     for (const std::string &path : arguments.outputs) text += " " + path;
-    text += "\nkernel  " + plan.kernel() + "\ntarget  " + plan.target() + "\nwhy     " + chosen_reason(plan) +
+    text += "\nkernel  " + plan.kernel() + "\ntarget  " + plan.target() + "\ndevice  " +
+            device_name(plan.device()) + "\nwhy     " + chosen_reason(plan) +
             "\nspeed   " + duration_text(speed.seconds) + ", " + rate + " (" + std::to_string(arguments.threads) +
             (arguments.threads == 1 ? " thread" : " threads") + ", the best of " + std::to_string(speed.samples) +
             ")\n";

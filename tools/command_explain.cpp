@@ -41,6 +41,7 @@ void explain(const ExplainArguments &arguments) {
                {"layout", format == MemoryFormat::channels_last ? "nhwc" : "nchw"},
                {"kernel", plan.kernel()},
                {"target", plan.target()},
+               {"device", device_name(plan.device())},
                {"candidates", candidates}});
 }
 

@@ -1,6 +1,8 @@
 #include "commands.hpp"
 #include "report.hpp"
 
+#include <halpool/halpool.hpp>
+
 #include <algorithm>
 #include <memory>
 #include <sstream>
@@ -32,10 +34,16 @@ std::vector<halpool_kernel_info> kernels() {
 
 Json info_json() {
     Json json{{"version", halpool_version()}, {"host_features", host_features()}};
+    json["devices"] = Json::array();
+    for (const DeviceInfo &device : devices())
+        json["devices"].push_back(
+            {{"name", device.name}, {"available", device.available}, {"reason", device.reason}});
     json["targets"] = Json::array();
     for (const halpool_target_info &target : targets())
-        json["targets"].push_back(
-            {{"name", target.name}, {"available", target.available != 0}, {"reason", target.reason}});
+        json["targets"].push_back({{"name", target.name},
+                                   {"device", device_name(static_cast<Device>(target.device))},
+                                   {"available", target.available != 0},
+                                   {"reason", target.reason}});
     json["kernels"] = Json::array();
     for (const halpool_kernel_info &kernel : kernels())
         json["kernels"].push_back({{"name", kernel.name},
@@ -52,18 +60,26 @@ std::string padded(std::string text, std::size_t width) {
     return text;
 }
 
+// "  name  available    why\n"
+std::string availability(const std::string &name, std::size_t width, bool available, const std::string &reason) {
+    return "  " + padded(name, width) + (available ? "  available    " : "  unavailable  ") + reason + "\n";
+}
+
 std::string info_text() {
-    std::size_t target_width = 0, kernel_width = 0;
+    std::size_t device_width = 0, target_width = 0, kernel_width = 0;
+    for (const DeviceInfo &device : devices()) device_width = std::max(device_width, device.name.size());
     for (const halpool_target_info &target : targets())
         target_width = std::max(target_width, std::string(target.name).size());
     for (const halpool_kernel_info &kernel : kernels())
         kernel_width = std::max(kernel_width, std::string(kernel.name).size());
 
-    std::string text = std::string("halpool ") + halpool_version() + "\nhost    " + halpool_host_features() + "\n";
+    std::string text = std::string("halpool ") + halpool_version() + "\n\ndevices (" +
+                       std::to_string(devices().size()) + ")\n";
+    for (const DeviceInfo &device : devices())
+        text += availability(device.name, device_width, device.available, device.reason);
     text += "\ntargets (" + std::to_string(targets().size()) + ")\n";
     for (const halpool_target_info &target : targets())
-        text += "  " + padded(target.name, target_width) +
-                (target.available ? "  available    " : "  unavailable  ") + target.reason + "\n";
+        text += availability(target.name, target_width, target.available != 0, target.reason);
     text += "\nkernels (" + std::to_string(kernels().size()) + ")\n";
     for (const halpool_kernel_info &kernel : kernels())
         text += "  " + padded(kernel.name, kernel_width) + "  " + kernel.op + "  " + kernel.dtype + "  " +
@@ -76,7 +92,7 @@ std::string info_text() {
 void add_info_command(CLI::App &program) {
     const auto json = std::make_shared<bool>(false);
     CLI::App &command =
-        *program.add_subcommand("info", "List what this host and this build have: features, targets, kernels");
+        *program.add_subcommand("info", "List what this host and this build have: devices, targets, kernels");
     command.add_flag("--json", *json, "Print JSON");
     command.callback([json] {
         if (*json) print(info_json());

@@ -10,6 +10,16 @@ std::string layout_name(const TensorDesc &desc) {
     return "strided";
 }
 
+const char *device_name(Device device) {
+    switch (device) {
+    case Device::automatic: return "auto";
+    case Device::cpu: return "cpu";
+    case Device::cuda: return "cuda";
+    case Device::vulkan: return "vulkan";
+    }
+    throw std::invalid_argument("a device that halpool does not have");
+}
+
 void print(const std::string &text) {
     std::cout << text;
     if (!std::cout.flush()) throw std::runtime_error("cannot write to the standard output");

@@ -124,8 +124,8 @@ HALPOOL_API size_t halpool_memory_size(const halpool_memory *memory);   /* bytes
 HALPOOL_API int32_t halpool_memory_device(const halpool_memory *memory); /* a halpool_device; AUTO for NULL */
 /* The address of the first byte: a host pointer (CPU), a device pointer (CUDA), NULL (Vulkan). */
 HALPOOL_API void *halpool_memory_pointer(const halpool_memory *memory);
-/* Copy between host memory and [offset, offset + bytes) of the memory. They return when the copy is done; on CUDA they
- * run on the default stream: synchronise a stream of your own before a download. */
+/* Copy between host memory and [offset, offset + bytes) of the memory. They wait for the work that was queued on the
+ * device before, and return when the copy is done. */
 HALPOOL_API halpool_status halpool_memory_upload(halpool_memory *memory, size_t offset, const void *from, size_t bytes,
                                                  halpool_error *error);
 HALPOOL_API halpool_status halpool_memory_download(const halpool_memory *memory, size_t offset, void *to, size_t bytes,

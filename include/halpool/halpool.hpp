@@ -4,8 +4,17 @@
 //   halpool::ConstTensorView input(pixels.data(), {1, 3, 480, 640});
 //   halpool::Tensor pooled = halpool::avg_pool2d(input, 3, {/*stride*/ 2, /*padding*/ 1});
 //
-// For the hot path make a halpool::AvgPool2dPlan once and execute it. Thread safety, units and ownership are those of
-// halpool.h.
+// For the hot path make a halpool::AvgPool2dPlan once and execute it. On a device other than the CPU:
+//
+//   halpool::PlanOptions on_vulkan;
+//   on_vulkan.device = halpool::Device::vulkan;
+//   const halpool::AvgPool2dPlan plan(input, pooled, 3, {/*stride*/ 2, /*padding*/ 1}, on_vulkan);
+//   halpool::Memory in(plan.device(), in_bytes), out(plan.device(), out_bytes);
+//   in.upload(pixels.data(), in_bytes);
+//   plan.execute(in, out);
+//   out.download(pooled.data(), out_bytes);
+//
+// Thread safety, units and ownership are those of halpool.h.
 #ifndef HALPOOL_HALPOOL_HPP
 #define HALPOOL_HALPOOL_HPP
 
@@ -172,9 +181,79 @@ struct AvgPool2dOptions {
     }
 };
 
-// Force a target or a kernel by name; empty: the environment variables, else the best for this host.
+// ---- Devices ---------------------------------------------------------------------------------------------------
+
+// Where tensors lie, and so where the work is done; see halpool_device. `automatic` is HALPOOL_DEVICE_AUTO.
+enum class Device { automatic = HALPOOL_DEVICE_AUTO, cpu = HALPOOL_DEVICE_CPU, cuda = HALPOOL_DEVICE_CUDA,
+                    vulkan = HALPOOL_DEVICE_VULKAN };
+
+struct DeviceInfo {
+    Device device;
+    std::string name;    // "cpu", "cuda", "vulkan"
+    bool available;
+    std::string reason;  // which device it is, or what is missing
+};
+
+// The devices that this program links kernels for, the CPU first. The first call looks for drivers.
+inline std::vector<DeviceInfo> devices() {
+    std::vector<DeviceInfo> all;
+    for (std::size_t i = 0; i < halpool_device_count(); ++i) {
+        const halpool_device_info info = halpool_device_at(i);
+        all.push_back({static_cast<Device>(info.device), info.name, info.available != 0, info.reason});
+    }
+    return all;
+}
+
+// Memory of a device that halpool allocated. Movable, not copyable; a Memory moved from has size 0 and may only be
+// assigned to or destroyed. Any number of threads may use one at once, as far as their reads and writes do not
+// meet. It must outlive the last execution that uses it: on CUDA, until the stream has been synchronised. All
+// sizes and offsets count bytes.
+class Memory {
+public:
+    // Uninitialised. Throws Error: HALPOOL_ERROR_UNSUPPORTED where the device is not available, with the reason;
+    // HALPOOL_ERROR_OUT_OF_MEMORY; HALPOOL_ERROR_INVALID_ARGUMENT for Device::automatic.
+    Memory(Device device, std::size_t bytes) {
+        halpool_memory *memory = nullptr;
+        halpool_error error;
+        detail::check(halpool_memory_create(static_cast<std::int32_t>(device), bytes, &memory, &error), error);
+        memory_.reset(memory);
+    }
+
+    // Copy [offset, offset + bytes) from and to host memory, and return when that is done; see
+    // halpool_memory_upload. Throw Error when the range leaves the memory, or when the device fails.
+    void upload(const void *from, std::size_t bytes, std::size_t offset = 0) {
+        halpool_error error;
+        detail::check(halpool_memory_upload(memory_.get(), offset, from, bytes, &error), error);
+    }
+    void download(void *to, std::size_t bytes, std::size_t offset = 0) const {
+        halpool_error error;
+        detail::check(halpool_memory_download(memory_.get(), offset, to, bytes, &error), error);
+    }
+
+    std::size_t size() const noexcept { return halpool_memory_size(memory_.get()); }
+    Device device() const noexcept { return static_cast<Device>(halpool_memory_device(memory_.get())); }
+    // A host pointer (CPU), a device pointer (CUDA), null (Vulkan). The memory stays this object's.
+    void *pointer() const noexcept { return halpool_memory_pointer(memory_.get()); }
+    halpool_memory *get() noexcept { return memory_.get(); }
+    const halpool_memory *get() const noexcept { return memory_.get(); }
+
+private:
+    struct Destroy {
+        void operator()(halpool_memory *memory) const noexcept { halpool_memory_destroy(memory); }
+    };
+    std::unique_ptr<halpool_memory, Destroy> memory_;
+};
+
+// ---- Plans -----------------------------------------------------------------------------------------------------
+
+// Which kernel a plan may choose; see halpool_plan_options.
 struct PlanOptions {
+    // By name; empty: the environment variables HALPOOL_TARGET and HALPOOL_KERNEL, else the best for the device.
     std::string target, kernel;
+    Device device = Device::automatic;
+    // These two count with Device::automatic alone.
+    bool result_on_device = false;  // on the first device that can, else the CPU: AvgPool2dPlan::device() tells
+    const void *data = nullptr;     // into the memory that the plan will work on; not read, not kept
 };
 
 inline Shape avg_pool2d_output_shape(const TensorDesc &input, const IntList &kernel_size,
@@ -187,7 +266,8 @@ inline Shape avg_pool2d_output_shape(const TensorDesc &input, const IntList &ker
     return Shape(shape, shape + desc.rank);
 }
 
-// A problem with its kernel chosen. Immutable; execute it from any number of threads at once. Movable, not copyable.
+// A problem with its kernel chosen. Immutable; execute it from any number of threads at once. Movable, not
+// copyable.
 class AvgPool2dPlan {
 public:
     AvgPool2dPlan(const TensorDesc &input, const TensorDesc &output, const IntList &kernel_size,
@@ -197,13 +277,18 @@ public:
         halpool_plan_options p = HALPOOL_PLAN_OPTIONS_INIT;
         p.target = plan_options.target.empty() ? nullptr : plan_options.target.c_str();
         p.kernel = plan_options.kernel.empty() ? nullptr : plan_options.kernel.c_str();
+        p.device = static_cast<std::int32_t>(plan_options.device);
+        p.result_on_device = plan_options.result_on_device;
+        p.data = plan_options.data;
         halpool_plan *plan = nullptr;
         halpool_error error;
         detail::check(halpool_plan_create_avg_pool2d(&c, &in, &out, &p, &plan, &error), error);
         plan_.reset(plan);
     }
 
-    // threads: see halpool_execution. The pointers are to tensors of the plan's shapes and strides.
+    // On pointers to element [0, 0, 0, 0] of tensors of the plan's shapes and strides: host pointers, or, for a
+    // CUDA plan, device pointers: its work is queued on the default stream. threads: see halpool_execution. Throws
+    // Error.
     void execute(const void *input, void *output, int threads = 1) const {
         halpool_execution execution = HALPOOL_EXECUTION_INIT;
         execution.threads = threads;
@@ -213,6 +298,27 @@ public:
         halpool_error error;
         detail::check(halpool_plan_execute(plan_.get(), input, output, &execution, &error), error);
     }
+    // CUDA plans alone: queues the work on `stream`, a CUstream or cudaStream_t, and returns.
+    void execute_on_stream(const void *input, void *output, void *stream) const {
+        halpool_execution execution = HALPOOL_EXECUTION_INIT;
+        execution.stream = stream;
+        execute(input, output, execution);
+    }
+    // On memory of the plan's device, any device. The offsets, in bytes, are those of element [0, 0, 0, 0]; a
+    // multiple of 256 suits every device. A Vulkan plan returns when the output is complete; a CUDA plan at once.
+    void execute(const Memory &input, Memory &output, int threads = 1) const {
+        halpool_execution execution = HALPOOL_EXECUTION_INIT;
+        execution.threads = threads;
+        execute(input, 0, output, 0, execution);
+    }
+    void execute(const Memory &input, std::size_t input_offset, Memory &output, std::size_t output_offset,
+                 const halpool_execution &execution = HALPOOL_EXECUTION_INIT) const {
+        halpool_error error;
+        detail::check(halpool_plan_execute_memory(plan_.get(), input.get(), input_offset, output.get(),
+                                                  output_offset, &execution, &error),
+                      error);
+    }
+    // CPU plans alone: share `part` of `parts`, on the calling thread.
     void execute_part(const void *input, void *output, int part, int parts) const {
         halpool_error error;
         detail::check(halpool_plan_execute_part(plan_.get(), input, output, part, parts, &error), error);
@@ -220,6 +326,7 @@ public:
 
     std::string kernel() const { return halpool_plan_kernel(plan_.get()); }
     std::string target() const { return halpool_plan_target(plan_.get()); }
+    Device device() const { return static_cast<Device>(halpool_plan_device(plan_.get())); }  // never automatic
     std::string describe() const { return halpool_plan_describe(plan_.get()); }
     const halpool_plan *get() const noexcept { return plan_.get(); }
 
@@ -244,7 +351,8 @@ inline Tensor avg_pool2d(const ConstTensorView &input, const IntList &kernel_siz
                          const AvgPool2dOptions &options = {}) {
     const Shape shape = avg_pool2d_output_shape(input, kernel_size, options);
     const bool planar = input.strides() == detail::dense_strides(input.shape(), MemoryFormat::contiguous);
-    const bool channels_last = input.strides() == detail::dense_strides(input.shape(), MemoryFormat::channels_last);
+    const bool channels_last =
+        input.strides() == detail::dense_strides(input.shape(), MemoryFormat::channels_last);
     Tensor output(shape, channels_last && !planar ? MemoryFormat::channels_last : MemoryFormat::contiguous);
     avg_pool2d(input, TensorView(output.data(), output), kernel_size, options);
     return output;

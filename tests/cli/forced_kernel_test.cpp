@@ -1,9 +1,8 @@
 // Every kernel by name: it runs and gives the reference kernel's result, or the program says why it cannot.
 #include "halpool_process.hpp"
+#include "kernels_under_test.hpp"
 #include "npy_bytes.hpp"
 #include "scratch_directory.hpp"
-
-#include <halpool/halpool.h>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -23,6 +22,9 @@ const std::vector<Arguments> calls = {
     {"c3.npy", "--kernel-size", "3", "--stride", "2", "--padding", "1", "--ceil-mode", "--no-count-include-pad"},
     {"c3.npy", "--kernel-size", "24,40"},
     {"c3.npy", "--kernel-size", "4,3", "--stride", "3,2", "--padding", "2,1", "--ceil-mode"},
+    {"c32.npy", "--kernel-size", "2"},
+    {"c32.npy", "--kernel-size", "3", "--stride", "1", "--padding", "1"},
+    {"c32.npy", "--kernel-size", "3", "--stride", "2", "--padding", "1"},
     {"c32.npy", "--kernel-size", "9", "--stride", "1", "--padding", "4", "--divisor-override", "7"},
 };
 const Arguments any_call = calls.back();
@@ -67,13 +69,6 @@ protected:
     std::map<Arguments, FloatArray> reference_results_;
 };
 
-std::map<std::string, std::string> unavailable_targets() {
-    std::map<std::string, std::string> reasons;
-    for (std::size_t i = 0; i < halpool_target_count(); ++i)
-        if (!halpool_target_at(i).available) reasons[halpool_target_at(i).name] = halpool_target_at(i).reason;
-    return reasons;
-}
-
 void expect_near(const FloatArray &array, const FloatArray &expected) {
     EXPECT_EQ(array.shape, expected.shape);
     ASSERT_EQ(array.values.size(), expected.values.size());
@@ -81,45 +76,66 @@ void expect_near(const FloatArray &array, const FloatArray &expected) {
         EXPECT_NEAR(array.values[i], expected.values[i], 1e-5) << "element " << i;
 }
 
-TEST_F(ForcedKernel, RunsOrSaysWhyNot) {
-    const auto unavailable = unavailable_targets();
-    for (std::size_t i = 0; i < halpool_kernel_count(); ++i) {
-        const halpool_kernel_info kernel = halpool_kernel_at(i);
+class EveryKernel : public ForcedKernel, public testing::WithParamInterface<std::int32_t> {};
+
+// No --device: the program takes the kernel's own.
+TEST_P(EveryKernel, RunsOrSaysWhyNot) {
+    for (const KernelUnderTest &kernel : kernels_of_device(GetParam())) {
         SCOPED_TRACE(kernel.name);
-        const auto why_unavailable = unavailable.find(kernel.target);
         bool ran = false;
         for (auto call = calls.begin(); call != calls.end() && !ran; ++call) {
             std::filesystem::remove(scratch_.path("out.npy"));
             const ProcessResult result = pool(*call, kernel.layout, {"--kernel", kernel.name});
             ran = result.exit_code == 0;
             if (!ran) {
-                EXPECT_TRUE(is_refused(result, std::string("kernel ") + kernel.name + " cannot run"));
-                if (why_unavailable != unavailable.end()) {
-                    EXPECT_TRUE(is_refused(result, why_unavailable->second));
-                }
+                EXPECT_TRUE(is_refused(result, kernel.available ? "kernel " + kernel.name + " cannot run"
+                                                                : kernel.target_reason));
                 EXPECT_FALSE(std::filesystem::exists(scratch_.path("out.npy")));
                 continue;
             }
             const nlohmann::json report = nlohmann::json::parse(result.out);
             EXPECT_EQ(report["kernel"], kernel.name);
             EXPECT_EQ(report["target"], kernel.target);
+            EXPECT_EQ(report["device"], device_name(kernel.device));
             EXPECT_NE(report["reason"], "");
             const FloatArray array = read_float_npy(scratch_.read("out.npy"));
             expect_near(array, reference_result(*call));
         }
-        EXPECT_EQ(ran, why_unavailable == unavailable.end());
+        EXPECT_EQ(ran, kernel.available);
     }
 }
 
-TEST_F(ForcedKernel, ThatDoesNotTakeTheCallIsRefusedWithTheReason) {
-    for (std::size_t i = 0; i < halpool_kernel_count(); ++i) {
-        const halpool_kernel_info kernel = halpool_kernel_at(i);
-        if (std::string(kernel.layout) == "any") continue;
-        const std::string other = std::string(kernel.layout) == "nchw" ? "nhwc" : "nchw";
+TEST_P(EveryKernel, ThatDoesNotTakeTheCallIsRefusedWithTheReason) {
+    for (const KernelUnderTest &kernel : kernels_of_device(GetParam())) {
+        if (kernel.is_reference()) continue;
+        const std::string other = kernel.layout == "nchw" ? "nhwc" : "nchw";
         const ProcessResult result = pool({"c3.npy", "--kernel-size", "5"}, other, {"--kernel", kernel.name});
-        EXPECT_TRUE(is_refused(result, kernel.name));
+        EXPECT_TRUE(is_refused(result, kernel.available ? kernel.name : kernel.target_reason));
     }
 }
+
+TEST_P(EveryKernel, OfATargetOfTheDeviceRunsOrSaysWhyNot) {
+    for (std::size_t i = 0; i < halpool_target_count(); ++i) {
+        const halpool_target_info target = halpool_target_at(i);
+        if (target.device != GetParam()) continue;
+        for (const bool option : {true, false}) {
+            const ProcessResult result =
+                option ? pool(any_call, "nchw", {"--target", target.name})
+                       : pool(any_call, "nchw", {}, {{"HALPOOL_TARGET", target.name}});
+            if (!target.available) {
+                EXPECT_TRUE(is_refused(result, target.reason)) << target.name;
+                continue;
+            }
+            ASSERT_TRUE(succeeded(result)) << target.name;
+            EXPECT_EQ(nlohmann::json::parse(result.out)["target"], target.name);
+            EXPECT_EQ(nlohmann::json::parse(result.out)["device"], device_name(target.device));
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, EveryKernel, testing::Values(HALPOOL_DEVICE_CPU));
+INSTANTIATE_TEST_SUITE_P(Cuda, EveryKernel, testing::Values(HALPOOL_DEVICE_CUDA));
+INSTANTIATE_TEST_SUITE_P(Vulkan, EveryKernel, testing::Values(HALPOOL_DEVICE_VULKAN));
 
 TEST_F(ForcedKernel, ByEnvironmentIsObeyed) {
     const ProcessResult result = pool(any_call, "nchw", {}, {{"HALPOOL_KERNEL", reference()}});
@@ -142,19 +158,6 @@ TEST_F(ForcedKernel, OfAnUnknownNameIsRefused) {
     EXPECT_TRUE(is_refused(pool(any_call, "nchw", {"--kernel", "no_such_kernel"}), "no_such_kernel"));
     EXPECT_TRUE(is_refused(pool(any_call, "nchw", {"--target", "no_such_target"}), "no_such_target"));
     EXPECT_FALSE(std::filesystem::exists(scratch_.path("out.npy")));
-}
-
-TEST_F(ForcedKernel, OfEveryTargetRunsOrSaysWhyNot) {
-    for (std::size_t i = 0; i < halpool_target_count(); ++i) {
-        const halpool_target_info target = halpool_target_at(i);
-        const ProcessResult result = pool(any_call, "nchw", {"--target", target.name});
-        if (!target.available) {
-            EXPECT_TRUE(is_refused(result, target.reason)) << target.name;
-            continue;
-        }
-        ASSERT_TRUE(succeeded(result)) << target.name;
-        EXPECT_EQ(nlohmann::json::parse(result.out)["target"], target.name);
-    }
 }
 
 }  // namespace

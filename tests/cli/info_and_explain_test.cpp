@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <map>
 #include <set>
 
 namespace halpool_test {
@@ -27,12 +28,23 @@ std::set<std::string> keys(const Json &object) {
 
 TEST(Info, JsonListsWhatTheLibraryHas) {
     const Json info = json_of({"info"});
-    EXPECT_EQ(keys(info), (std::set<std::string>{"version", "host_features", "targets", "kernels"}));
+    EXPECT_EQ(keys(info), (std::set<std::string>{"version", "host_features", "devices", "targets", "kernels"}));
     EXPECT_EQ(info["version"], halpool_version());
+    ASSERT_EQ(info["devices"].size(), halpool_device_count());
+    std::map<std::int32_t, std::string> device_names;
+    for (std::size_t i = 0; i < halpool_device_count(); ++i) {
+        const halpool_device_info device = halpool_device_at(i);
+        EXPECT_EQ(info["devices"][i], (Json{{"name", device.name},
+                                            {"available", device.available != 0},
+                                            {"reason", device.reason}}));
+        EXPECT_NE(info["devices"][i]["reason"], "");
+        device_names[device.device] = device.name;
+    }
     ASSERT_EQ(info["targets"].size(), halpool_target_count());
     for (std::size_t i = 0; i < halpool_target_count(); ++i) {
         const halpool_target_info target = halpool_target_at(i);
         EXPECT_EQ(info["targets"][i], (Json{{"name", target.name},
+                                            {"device", device_names.at(target.device)},
                                             {"available", target.available != 0},
                                             {"reason", target.reason}}));
         EXPECT_NE(info["targets"][i]["reason"], "");
@@ -52,10 +64,18 @@ TEST(Info, JsonListsWhatTheLibraryHas) {
     EXPECT_EQ(features, halpool_host_features());
 }
 
-TEST(Info, TextNamesEveryTargetAndKernel) {
+TEST(Info, TextNamesEveryDeviceTargetAndKernelAndSaysWhyOneIsUnavailable) {
     const ProcessResult result = run_halpool({"info"});
     ASSERT_TRUE(succeeded(result));
     const Json info = json_of({"info"});
+    for (const char *what : {"devices", "targets"})
+        for (const Json &each : info[what]) {
+            const std::string availability = each["available"].get<bool>() ? "  available    " : "  unavailable  ";
+            EXPECT_NE(result.out.find(availability + each["reason"].get<std::string>()), std::string::npos)
+                << each;
+        }
+    for (const Json &device : info["devices"])
+        EXPECT_NE(result.out.find("\n  " + device["name"].get<std::string>() + " "), std::string::npos) << device;
     for (const Json &target : info["targets"])
         EXPECT_NE(result.out.find(target["name"].get<std::string>()), std::string::npos) << target;
     for (const Json &kernel : info["kernels"])
@@ -75,7 +95,8 @@ TEST(Explain, JsonHasOneChosenCandidateAndAReasonForEach) {
     for (const char *layout : {"nchw", "nhwc"}) {
         const Json plan = json_of(call_with({"--layout", layout}));
         EXPECT_EQ(keys(plan), (std::set<std::string>{"op", "input_shape", "output_shape", "layout", "kernel",
-                                                     "target", "candidates"}));
+                                                     "target", "device", "candidates"}));
+        EXPECT_EQ(plan["device"], "cpu");
         EXPECT_EQ(plan["op"], "avg_pool2d");
         EXPECT_EQ(plan["input_shape"], (Json{2, 3, 20, 30}));
         EXPECT_EQ(plan["output_shape"], (Json{2, 3, 10, 15}));
@@ -93,13 +114,16 @@ TEST(Explain, JsonHasOneChosenCandidateAndAReasonForEach) {
     }
 }
 
-TEST(Explain, TextNamesTheChosenKernelAndThoseBeforeIt) {
+TEST(Explain, TextHasALineForEveryKernelWithItsVerdict) {
     const ProcessResult result = run_halpool(call);
     ASSERT_TRUE(succeeded(result));
     const Json plan = json_of(call);
+    EXPECT_EQ(plan["candidates"].size(), halpool_kernel_count());
     for (const Json &candidate : plan["candidates"]) {
-        EXPECT_NE(result.out.find(candidate["kernel"].get<std::string>()), std::string::npos) << candidate;
-        if (candidate["chosen"].get<bool>()) break;
+        const std::string line =
+            candidate["kernel"].get<std::string>() + ": " + candidate["reason"].get<std::string>();
+        const char *const mark = candidate["chosen"].get<bool>() ? "  * " : "    ";
+        EXPECT_NE(result.out.find("\n" + (mark + line) + "\n"), std::string::npos) << candidate;
     }
 }
 

@@ -1,4 +1,4 @@
-// The selector obeys the CPU it runs on: run natively, and under qemu-x86_64 -cpu with CPUs that lack features.
+// The selector obeys the CPU it runs on: run natively, and under qemu -cpu with CPUs that lack features.
 #include "guarded_memory.hpp"
 #include "kernels_under_test.hpp"
 
@@ -7,11 +7,16 @@
 #include <cstdlib>
 #include <set>
 
+#if defined(__linux__) && !defined(__x86_64__)
+#include <sys/auxv.h>
+#endif
+
 namespace halpool_test {
 namespace {
 
-// GCC's own reading of CPUID and XGETBV, not the library's.
+// The compiler's own reading of CPUID and XGETBV, or the kernel's of the CPU; not the library's.
 bool cpu_can_run(const std::string &target) {
+#if defined(__x86_64__)
     __builtin_cpu_init();
     const bool sse41 = __builtin_cpu_supports("sse4.1");
     const bool avx2 = sse41 && __builtin_cpu_supports("avx") && __builtin_cpu_supports("avx2") &&
@@ -22,13 +27,34 @@ bool cpu_can_run(const std::string &target) {
     if (target == "x86-64-sse41") return sse41;
     if (target == "x86-64-avx2") return avx2;
     if (target == "x86-64-avx512") return avx512;
-    return true;  // the portable reference
+#elif defined(__aarch64__)
+    const unsigned long hwcap = getauxval(AT_HWCAP);
+    if (target == "arm-64-neon") return (hwcap & HWCAP_ASIMD) != 0;
+    if (target == "arm-64-neon-fp16") return (hwcap & HWCAP_ASIMD) != 0 && (hwcap & HWCAP_ASIMDHP) != 0;
+#elif defined(__riscv)
+    if (target == "riscv-64-rvv") {  // its kernels are for vectors of 128 bits
+        if ((getauxval(AT_HWCAP) >> ('v' - 'a') & 1) == 0) return false;
+        unsigned long bytes = 0;
+        __asm__("csrr %0, 0xc22" : "=r"(bytes));  // vlenb
+        return bytes == 16;
+    }
+#endif
+    if (target == "portable") return true;
+    ADD_FAILURE() << "this test does not know what target " << target << " needs of a CPU";
+    return false;
+}
+
+std::vector<halpool_target_info> cpu_targets() {
+    std::vector<halpool_target_info> all;
+    for (std::size_t i = 0; i < halpool_target_count(); ++i)
+        if (halpool_target_at(i).device == HALPOOL_DEVICE_CPU) all.push_back(halpool_target_at(i));
+    return all;
 }
 
 std::set<std::string> usable_targets() {
     std::set<std::string> usable;
-    for (std::size_t i = 0; i < halpool_target_count(); ++i)
-        if (halpool_target_at(i).available) usable.insert(halpool_target_at(i).name);
+    for (const halpool_target_info &target : cpu_targets())
+        if (target.available) usable.insert(target.name);
     return usable;
 }
 
@@ -41,9 +67,8 @@ std::vector<Problem> everyday_problems() {
 }
 
 TEST(CpuLevel, EveryTargetIsAvailableExactlyWhereTheCpuHasItsFeatures) {
-    ASSERT_GT(halpool_target_count(), 0u);
-    for (std::size_t i = 0; i < halpool_target_count(); ++i) {
-        const halpool_target_info target = halpool_target_at(i);
+    ASSERT_FALSE(cpu_targets().empty());
+    for (const halpool_target_info &target : cpu_targets()) {
         EXPECT_EQ(target.available != 0, cpu_can_run(target.name)) << target.name << ": " << target.reason;
         ASSERT_NE(target.reason, nullptr) << target.name;
         EXPECT_STRNE(target.reason, "") << target.name;
@@ -55,8 +80,11 @@ TEST(CpuLevel, TheEmulatedCpuIsTheOneThatWasAskedFor) {
     const char *const asked = std::getenv("HALPOOL_TEST_CPU_TARGETS");
     if (asked == nullptr) GTEST_SKIP() << "not emulated: HALPOOL_TEST_CPU_TARGETS is not set";
     const std::string list = " " + std::string(asked) + " ";
-    for (const char *target : {"x86-64-sse41", "x86-64-avx2", "x86-64-avx512"})
-        EXPECT_EQ(list.find(" " + std::string(target) + " ") != std::string::npos, cpu_can_run(target)) << target;
+    for (const halpool_target_info &target : cpu_targets()) {
+        const std::string name = target.name;
+        if (name == "portable") continue;
+        EXPECT_EQ(list.find(" " + name + " ") != std::string::npos, cpu_can_run(name)) << name;
+    }
 }
 
 TEST(CpuLevel, TheChosenKernelRunsOnThisCpuAndIsNotTheFallback) {
@@ -88,16 +116,13 @@ TEST(CpuLevel, TheChosenKernelRunsOnThisCpuAndIsNotTheFallback) {
             if (!problem.padding.empty()) continue;
             for (const float value : out) ASSERT_EQ(value, 3.0f);
         }
-    // With any x86 target usable, everyday problems do not fall back to the portable kernel.
-    bool any_x86 = false;
-    for (const std::string &target : usable) any_x86 = any_x86 || target.rfind("x86-64-", 0) == 0;
-    if (!any_x86) return;
-    for (const std::string &target : chosen) EXPECT_EQ(target.rfind("x86-64-", 0), 0u) << target;
+    // With any target of this CPU's usable, everyday problems do not fall back to the portable kernel.
+    EXPECT_EQ(chosen.count("portable"), usable.size() == 1 ? 1u : 0u);
 }
 
 TEST(CpuLevel, ForcingAKernelTheCpuCannotRunIsRefusedWithTheReason) {
     std::size_t refused = 0;
-    for (const KernelUnderTest &kernel : kernels_under_test()) {
+    for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU)) {
         if (kernel.available) continue;
         for (const Problem &problem : everyday_problems()) {
             const StridedLayout input = planar(problem.input_shape);

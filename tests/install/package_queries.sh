@@ -17,6 +17,6 @@ refused() {
 configure '-DQUERY=0.1;REQUIRED'
 configure '-DQUERY=REQUIRED;COMPONENTS;x86'
 configure '-DQUERY=REQUIRED;COMPONENTS;x86;OPTIONAL_COMPONENTS;nonexistent'
-refused 'REQUIRED;COMPONENTS;x86;nonexistent' "without the component 'nonexistent'; it has: x86."
+refused 'REQUIRED;COMPONENTS;x86;nonexistent' "without the component 'nonexistent'; it has: x86"
 refused '0.2;REQUIRED' 'compatible with requested version "0.2"'
 refused '1.0;REQUIRED' 'compatible with requested version "1.0"'

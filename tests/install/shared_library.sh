@@ -11,3 +11,9 @@ rm -rf "$build"
 diff <("$NM" --dynamic --defined-only --format=posix "$build/plugin.so" | cut -d ' ' -f 1) <(echo plugin_pool)
 
 "$build/host" "$build/plugin.so"
+
+: 'on Vulkan, where this build and this machine have it'
+export HALPOOL_VULKAN_DEVICE=cpu
+if [[ -e $PREFIX/bin/halpool ]] && "$PREFIX/bin/halpool" info | grep -E '^  vulkan +available'; then
+    "$build/host" "$build/plugin.so" 3
+fi

@@ -13,7 +13,7 @@ must_fail configure '-DHALPOOL_TARGETS=x86-64-avx2;x86-64-sse99'
 # CMake breaks lines.
 tr -s ' \n' ' ' <"$build.txt" >"$build-line.txt"
 grep -F "unknown target 'x86-64-sse99'; known: " "$build-line.txt"
-known=$("$PYTHON" -c 'import json, sys; print(*json.load(open(sys.argv[1])))' "$SOURCE/schedules/targets.json")
+known=$("$PYTHON" -c 'import json, sys; print(*json.load(open(sys.argv[1]))["targets"])' "$SOURCE/schedules/targets.json")
 for target in $known; do
     grep -wF -e "$target" "$build-line.txt"
 done

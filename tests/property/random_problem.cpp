@@ -127,23 +127,26 @@ std::int64_t additions(const Problem &problem) {
 
 }  // namespace
 
-RandomCase random_case(std::uint64_t seed, std::int64_t number) {
+RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even) {
     Random random(seed * 0x2545f4914f6cdd1du + static_cast<std::uint64_t>(number));
     RandomCase result;
     for (;;) {
         Problem problem;
-        const std::int64_t height = extent(random), width = extent(random);
+        const bool fours = even && random.one_in(2);
+        const std::int64_t multiple = fours ? 4 : 1;
+        const std::int64_t height = extent(random), width = (extent(random) + multiple - 1) / multiple * multiple;
         const std::int64_t images = random.one_in(25) ? 0 : random.between(1, 3),
-                           channels = random.one_in(5) ? 3 : extent(random);
+                           channels = fours ? extent(random) * 4 : random.one_in(5) ? 3 : extent(random);
         problem.input_shape = random.one_in(8) ? Ints{channels, height, width}
                                                : Ints{images, channels, height, width};
         choose_window(random, problem, height, width);
         const Ints shape = output_shape(problem);
         if (shape[shape.size() - 1] < 1 || shape[shape.size() - 2] < 1) continue;
         if (additions(problem) > kMostAdditions) continue;
+        if (fours && random.one_in(2) && shape[shape.size() - 1] % 4 != 0) continue;
 
         // Channels-last pictures of three channels have kernels of their own.
-        const std::int64_t kind = channels == 3 && random.one_in(2) ? 4 : random.between(0, 10);
+        const std::int64_t kind = channels == 3 && random.one_in(2) ? 4 : random.between(0, fours ? 7 : 10);
         result.problem = problem;
         result.input = any_layout(random, problem.input_shape, true, kind);
         // Mostly the input's own format; some callers change it on the way.

@@ -36,7 +36,9 @@ struct RandomCase {
     std::vector<float> values;  // of the input, in C order
 };
 
-RandomCase random_case(std::uint64_t seed, std::int64_t number);
+// even: half of the cases have dense memory, and channels and columns in multiples of four, for the kernels that demand
+// them.
+RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even = false);
 
 }  // namespace halpool_test
 

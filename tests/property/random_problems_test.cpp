@@ -1,8 +1,8 @@
 // Thousands of random problems, on every kernel that takes them, against the oracle in f64.
-//   HALPOOL_PROPERTY_CASES  how many (4000)       HALPOOL_PROPERTY_SEED  another series
+//   HALPOOL_PROPERTY_CASES  how many (4000; 600 on devices beside the CPU)
+//   HALPOOL_PROPERTY_SEED   another series
 //   HALPOOL_PROPERTY_CASE   this one alone: the number a failure prints
-#include "canary_output.hpp"
-#include "guarded_memory.hpp"
+#include "guarded_execution.hpp"
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
 #include "random_problem.hpp"
@@ -16,8 +16,22 @@
 namespace halpool_test {
 namespace {
 
-constexpr std::int64_t kDefaultCases = 4000;
-constexpr int kSlices = 4;  // tests that CTest can run side by side
+// A test takes every `slices`-th of the cases, so that CTest can run several side by side.
+struct Slice {
+    std::int32_t device;
+    std::int64_t default_cases;
+    int number, slices;
+};
+
+std::ostream &operator<<(std::ostream &out, const Slice &slice) {
+    return out << device_name(slice.device) << ", slice " << slice.number << " of " << slice.slices;
+}
+
+std::vector<Slice> slices_of(std::int32_t device, std::int64_t default_cases, int slices) {
+    std::vector<Slice> all;
+    for (int i = 0; i < slices; ++i) all.push_back({device, default_cases, i, slices});
+    return all;
+}
 
 std::int64_t from_environment(const char *variable, std::int64_t otherwise) {
     const char *const value = std::getenv(variable);
@@ -35,19 +49,28 @@ void expect_exact(const std::vector<Exact> &exact, const CanaryOutput &got) {
     }
 }
 
-class RandomProblems : public ::testing::TestWithParam<int> {};
+class RandomProblems : public ::testing::TestWithParam<Slice> {};
 
 TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
     const auto seed = static_cast<std::uint64_t>(from_environment("HALPOOL_PROPERTY_SEED", 20261123));
-    const std::int64_t count = from_environment("HALPOOL_PROPERTY_CASES", kDefaultCases);
+    const Slice slice = GetParam();
+    const bool on_cpu = slice.device == HALPOOL_DEVICE_CPU;
+    const std::int64_t count = from_environment("HALPOOL_PROPERTY_CASES", slice.default_cases);
     const std::int64_t only = from_environment("HALPOOL_PROPERTY_CASE", -1);
-    const std::vector<KernelUnderTest> kernels = kernels_under_test();
+    std::vector<KernelUnderTest> kernels;
+    std::string unavailable;
+    for (const KernelUnderTest &kernel : kernels_of_device(slice.device)) {
+        if (kernel.available) kernels.push_back(kernel);
+        else unavailable = kernel.target + ": " + kernel.target_reason;
+    }
+    if (kernels.empty()) GTEST_SKIP() << unavailable;
     std::map<std::string, int> executed;
-    GuardedMemory memory[2];
+    GuardedExecution execution;
+    GuardedMemory memory;
 
     for (std::int64_t number = 0; number < count || number <= only; ++number) {
-        if (only >= 0 ? number != only : number % kSlices != GetParam()) continue;
-        const RandomCase c = random_case(seed, number);
+        if (only >= 0 ? number != only : number % slice.slices != slice.number) continue;
+        const RandomCase c = random_case(seed, number, !on_cpu);
         const Ints shape = output_shape(c.problem);
         SCOPED_TRACE(::testing::Message()
                      << "HALPOOL_PROPERTY_SEED=" << seed << " HALPOOL_PROPERTY_CASE=" << number << ": "
@@ -64,19 +87,16 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
             ASSERT_EQ(said, shape);
         }
         const std::vector<Exact> exact = exact_output(c.problem, c.values);
-        float *inputs[2];
-        for (std::size_t f = 0; f < 2; ++f) {
-            inputs[f] = memory[f].place(c.input, kBothFlushes[f]);
-            for (std::size_t i = 0; i < c.values.size(); ++i) inputs[f][c.input.offset(i)] = c.values[i];
-        }
+        const auto fill = [&](float *input) {
+            for (std::size_t i = 0; i < c.values.size(); ++i) input[c.input.offset(i)] = c.values[i];
+        };
         CanaryOutput output(c.output);
         Random random(seed ^ static_cast<std::uint64_t>(number));
         for (const KernelUnderTest &kernel : kernels) {
-            if (!kernel.available) continue;
             SCOPED_TRACE(kernel.name);
-            const PlanAttempt attempt = make_plan(c.problem, c.input, c.output, kernel.name.c_str());
+            const PlanAttempt attempt = make_plan(c.problem, c.input, c.output, kernel);
             if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) {
-                ASSERT_NE(kernel.layout, "any") << "the reference refused: " << attempt.error.message;
+                ASSERT_FALSE(kernel.is_reference()) << "the reference refused: " << attempt.error.message;
                 continue;
             }
             ASSERT_EQ(attempt.status, HALPOOL_OK) << attempt.error.message;
@@ -84,20 +104,23 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
             ++executed[kernel.name];
 
             const std::size_t flush = static_cast<std::size_t>(random.between(0, 1));
-            output.refill();
             halpool_error error;
-            ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), inputs[flush], output.data(), nullptr, &error),
+            ASSERT_EQ(execution.run(attempt.plan.get(), c.input, kBothFlushes[flush], fill, output, &error),
                       HALPOOL_OK)
                 << error.message;
             expect_exact(exact, output);
+            if (HasFailure()) return;
+            if (!on_cpu) continue;
             const std::vector<std::uint32_t> whole = output.all_bits();
 
             // The same bits in parts, from memory that lies flush with the other page.
             const auto parts = static_cast<std::int32_t>(random.between(2, 9));
+            float *const input = memory.place(c.input, kBothFlushes[1 - flush]);
+            fill(input);
             output.refill();
             for (std::int32_t part = parts; part-- > 0;)
-                ASSERT_EQ(halpool_plan_execute_part(attempt.plan.get(), inputs[1 - flush], output.data(), part,
-                                                    parts, &error),
+                ASSERT_EQ(halpool_plan_execute_part(attempt.plan.get(), input, output.data(), part, parts,
+                                                    &error),
                           HALPOOL_OK)
                     << error.message;
             EXPECT_EQ(output.damage(), "");
@@ -107,14 +130,15 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
     }
     if (only >= 0) return;
     for (const KernelUnderTest &kernel : kernels) {
-        if (!kernel.available) continue;
         std::cout << kernel.name << ": " << executed[kernel.name] << " problems\n";
-        EXPECT_TRUE(count < kDefaultCases || executed[kernel.name] > 0)
+        EXPECT_TRUE(count < slice.default_cases || executed[kernel.name] > 0)
             << kernel.name << " took no problem at all";
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Slice, RandomProblems, ::testing::Range(0, kSlices));
+INSTANTIATE_TEST_SUITE_P(Cpu, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_CPU, 4000, 4)));
+INSTANTIATE_TEST_SUITE_P(Cuda, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_CUDA, 600, 2)));
+INSTANTIATE_TEST_SUITE_P(Vulkan, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_VULKAN, 600, 2)));
 
 }  // namespace
 }  // namespace halpool_test

@@ -128,8 +128,7 @@ TEST_P(Execution, AllocatesNothing) {
     EXPECT_GT(executed, 0) << kernel.name << " took no problem at all";
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryKernel, Execution, ::testing::ValuesIn(kernels_under_test()),
-                         [](const auto &instance) { return test_name(instance.param); });
+HALPOOL_TEST_KERNELS_OF(Cpu, Execution, HALPOOL_DEVICE_CPU);
 
 }  // namespace
 }  // namespace halpool_test

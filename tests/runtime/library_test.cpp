@@ -71,7 +71,39 @@ TEST(Library, KernelNamesSayOperatorTypeLayoutWindowAndTarget) {
     EXPECT_STREQ(halpool_kernel_at(halpool_kernel_count() - 1).layout, "any") << "the reference comes last";
 }
 
+TEST(Library, DevicesHaveNamesAndReasonsAndBeginWithTheCpu) {
+    std::set<std::string> names;
+    std::set<std::int32_t> devices;
+    ASSERT_GE(halpool_device_count(), 1u);
+    for (std::size_t i = 0; i < halpool_device_count(); ++i) {
+        const halpool_device_info device = halpool_device_at(i);
+        EXPECT_TRUE(names.insert(device.name).second) << device.name << " is listed twice";
+        EXPECT_TRUE(devices.insert(device.device).second) << device.name << " is listed twice";
+        EXPECT_STRNE(device.reason, "") << device.name;
+    }
+    EXPECT_EQ(halpool_device_at(0).device, HALPOOL_DEVICE_CPU);
+    EXPECT_STREQ(halpool_device_at(0).name, "cpu");
+    EXPECT_TRUE(halpool_device_at(0).available);
+    for (const halpool_target_info &target : targets()) EXPECT_EQ(devices.count(target.device), 1u) << target.name;
+}
+
+TEST(Library, ATargetIsAvailableOnlyWhereItsDeviceIs) {
+    for (const halpool_target_info &target : targets())
+        for (std::size_t i = 0; i < halpool_device_count(); ++i) {
+            const halpool_device_info device = halpool_device_at(i);
+            if (device.device != target.device || device.available) continue;
+            EXPECT_FALSE(target.available) << target.name;
+            EXPECT_STREQ(target.reason, device.reason) << target.name;
+        }
+}
+
 TEST(Library, AnIndexOutOfRangeGivesNullFields) {
+    for (const std::size_t index : {halpool_device_count(), ~std::size_t{0}}) {
+        EXPECT_EQ(halpool_device_at(index).device, HALPOOL_DEVICE_AUTO);
+        EXPECT_EQ(halpool_device_at(index).name, nullptr);
+        EXPECT_EQ(halpool_device_at(index).reason, nullptr);
+        EXPECT_EQ(halpool_device_at(index).available, 0);
+    }
     for (const std::size_t index : {halpool_target_count(), ~std::size_t{0}}) {
         EXPECT_EQ(halpool_target_at(index).name, nullptr);
         EXPECT_EQ(halpool_target_at(index).reason, nullptr);
@@ -98,6 +130,8 @@ TEST(Library, StringsAreStatic) {
     EXPECT_EQ(halpool_version(), halpool_version());
     EXPECT_EQ(halpool_host_features(), halpool_host_features());
     EXPECT_EQ(halpool_target_at(0).reason, halpool_target_at(0).reason);
+    for (std::size_t i = 0; i < halpool_device_count(); ++i)
+        EXPECT_EQ(halpool_device_at(i).reason, halpool_device_at(i).reason);
     EXPECT_EQ(halpool_kernel_at(0).name, halpool_kernel_at(0).name);
 }
 

@@ -74,7 +74,7 @@ TEST_F(Plan, ListsEveryKernelOnceInTheRegistrysOrderWithAReasonAndOneChosen) {
 
 TEST_F(Plan, DescribesTheProblemTheChosenKernelAndThoseBeforeIt) {
     for (const KernelUnderTest &kernel : kernels_under_test()) {
-        const PlanAttempt made = attempt(kernel.name.c_str());
+        const PlanAttempt made = make_plan(problem_, input_, output_, kernel);
         if (made.status != HALPOOL_OK) continue;
         const std::string text = halpool_plan_describe(made.plan.get());
         EXPECT_NE(text.find("16"), std::string::npos) << text;
@@ -99,8 +99,8 @@ TEST_F(Plan, ChoosesTheFixedAndGlobalKernelsForTheWindowsTheyAreFor) {
                  {{{1, 8, 90, 80}, {70}, {2}, {35}}, "generic"},
                  {{{1, 64, 7, 7}, {7}}, "global"}};
     bool any_built_in_runs = false;
-    for (const KernelUnderTest &kernel : kernels_under_test())
-        any_built_in_runs = any_built_in_runs || (kernel.available && kernel.layout != "any");
+    for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU))
+        any_built_in_runs = any_built_in_runs || (kernel.available && !kernel.is_reference());
     if (!any_built_in_runs) GTEST_SKIP() << "no target of this build but the portable one runs on this host";
     for (const auto &c : cases)
         for (const bool last : {false, true}) {
@@ -122,10 +122,11 @@ TEST_F(Plan, ChoosesTheFixedAndGlobalKernelsForTheWindowsTheyAreFor) {
 
 TEST_F(Plan, ForcedByNameRunsThatKernelOrSaysWhyNot) {
     for (const KernelUnderTest &kernel : kernels_under_test()) {
-        const PlanAttempt made = attempt(kernel.name.c_str());
+        const PlanAttempt made = make_plan(problem_, input_, output_, kernel);
         if (made.status == HALPOOL_OK) {
             EXPECT_TRUE(kernel.available);
             EXPECT_EQ(halpool_plan_kernel(made.plan.get()), kernel.name);
+            EXPECT_EQ(halpool_plan_device(made.plan.get()), kernel.device);
         } else {
             EXPECT_EQ(made.status, HALPOOL_ERROR_UNSUPPORTED);
             EXPECT_STRNE(made.error.message, "");
@@ -137,10 +138,12 @@ TEST_F(Plan, ForcedByNameRunsThatKernelOrSaysWhyNot) {
 TEST_F(Plan, ForcedToATargetTakesOneOfItsKernels) {
     for (std::size_t i = 0; i < halpool_target_count(); ++i) {
         const halpool_target_info target = halpool_target_at(i);
-        const PlanAttempt made = attempt(nullptr, target.name);
+        const PlanAttempt made = make_plan(problem_, input_, output_, nullptr, target.name, target.device);
         EXPECT_EQ(made.status, target.available ? HALPOOL_OK : HALPOOL_ERROR_UNSUPPORTED) << made.error.message;
         const std::string said = made.plan ? halpool_plan_target(made.plan.get()) : made.error.message;
-        EXPECT_NE(said.find(target.name), std::string::npos) << said;
+        // Of a device that is not there, its reason is said, as the target's own.
+        const bool on_cpu = target.device == HALPOOL_DEVICE_CPU;
+        EXPECT_NE(said.find(made.plan || on_cpu ? target.name : target.reason), std::string::npos) << said;
     }
 }
 
@@ -153,7 +156,7 @@ TEST_F(Plan, ForcedToAnUnknownNameSaysSo) {
 }
 
 TEST_F(Plan, ForcedToAKernelOfAnotherTargetIsRefused) {
-    const std::vector<KernelUnderTest> kernels = kernels_under_test();
+    const std::vector<KernelUnderTest> kernels = kernels_of_device(HALPOOL_DEVICE_CPU);
     const std::string reference = kernels.back().name, portable = kernels.back().target;
     EXPECT_EQ(attempt(reference.c_str(), portable.c_str()).status, HALPOOL_OK);
     for (const KernelUnderTest &kernel : kernels) {
@@ -170,8 +173,33 @@ TEST_F(Plan, AnInvalidProblemIsRefusedBeforeAnUnknownKernel) {
     EXPECT_STREQ(made.error.message, "stride should not be zero");
 }
 
-TEST_F(Plan, TheEnvironmentForcesTheKernelAndTheTarget) {
+TEST_F(Plan, ForcedToATargetOrKernelOfAnotherDeviceSaysWhichMemoryThatOneWorksOn) {
+    int refused = 0;
     for (const KernelUnderTest &kernel : kernels_under_test()) {
+        for (std::size_t d = 0; d < halpool_device_count(); ++d) {
+            const halpool_device_info device = halpool_device_at(d);
+            const std::string own = device_name(kernel.device);
+            if (device.device == kernel.device || !device.available) continue;
+            for (const bool by_kernel : {true, false}) {
+                const PlanAttempt made =
+                    make_plan(problem_, input_, output_, by_kernel ? kernel.name.c_str() : nullptr,
+                              by_kernel ? nullptr : kernel.target.c_str(), device.device);
+                SCOPED_TRACE(made.error.message);
+                EXPECT_EQ(made.status, HALPOOL_ERROR_UNSUPPORTED);
+                EXPECT_EQ(made.plan, nullptr);
+                const std::string said = made.error.message;
+                EXPECT_NE(said.find(by_kernel ? kernel.name : kernel.target), std::string::npos);
+                EXPECT_NE(said.find("works on " + own + " memory"), std::string::npos);
+                EXPECT_NE(said.find(std::string("the tensors' is ") + device.name), std::string::npos);
+                ++refused;
+            }
+        }
+    }
+    if (refused == 0) GTEST_SKIP() << "this program links no kernels for a device beside the CPU";
+}
+
+TEST_F(Plan, TheEnvironmentForcesTheKernelAndTheTarget) {
+    for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU)) {
         const bool forced_ok = attempt(kernel.name.c_str()).status == HALPOOL_OK;
         {
             const Environment environment("HALPOOL_KERNEL", kernel.name.c_str());
@@ -219,7 +247,7 @@ TEST_F(Plan, AnEmptyEnvironmentForcesNothing) {
 
 TEST_F(Plan, AnEmptyBatchWorksOnEveryWayToExecuteEvenWithoutData) {
     const Problem empty{{0, 3, 8, 8}, {2}};
-    for (const KernelUnderTest &kernel : kernels_under_test()) {
+    for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU)) {
         const PlanAttempt made = make_plan(empty, planar({0, 3, 8, 8}), planar({0, 3, 4, 4}), kernel.name.c_str());
         if (made.status == HALPOOL_ERROR_UNSUPPORTED) continue;
         ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
@@ -239,7 +267,7 @@ TEST_F(Plan, TheKnownAnswerOfTheDefinition) {
     const std::vector<float> want = {14.0f / 9, 10.0f / 3, 2, 19.0f / 3, 11, 6, 4.5f, 7.5f, 4};
     std::vector<float> input(16);
     std::iota(input.begin(), input.end(), 1.0f);
-    for (const KernelUnderTest &kernel : kernels_under_test()) {
+    for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU)) {
         const PlanAttempt made =
             make_plan(problem, planar({1, 1, 4, 4}), planar({1, 1, 3, 3}), kernel.name.c_str());
         if (made.status == HALPOOL_ERROR_UNSUPPORTED) continue;
@@ -254,7 +282,7 @@ TEST_F(Plan, ARankThreeTensorIsABatchOfOne) {
     const Problem three{{5, 9, 11}, {3}, {2}, {1}}, four{{1, 5, 9, 11}, {3}, {2}, {1}};
     std::vector<float> input(5 * 9 * 11), out3(5 * 5 * 6), out4(5 * 5 * 6);
     std::iota(input.begin(), input.end(), 0.0f);
-    for (const KernelUnderTest &kernel : kernels_under_test())
+    for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU))
         for (const bool last : {false, true}) {
             const auto layout = [&](const Ints &shape) { return last ? channels_last(shape) : planar(shape); };
             const PlanAttempt a =

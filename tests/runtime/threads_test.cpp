@@ -193,8 +193,8 @@ TEST_P(Sharing, EightThreadsShareOnePlan) {
     });
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryKernel, Sharing, ::testing::ValuesIn(kernels_under_test()),
-                         [](const auto &instance) { return test_name(instance.param); });
+// Devices share the work out themselves.
+HALPOOL_TEST_KERNELS_OF(Cpu, Sharing, HALPOOL_DEVICE_CPU);
 
 // ---- The caller's parallel loop -----------------------------------------------------------------------------
 

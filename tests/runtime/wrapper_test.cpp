@@ -120,6 +120,106 @@ TEST(Wrapper, APlanExecutesAsOftenAsAsked) {
     EXPECT_THROW(plan.execute_part(input.data(), parts.data(), 4, 4), halpool::Error);
 }
 
+// ---- Devices and memory ---------------------------------------------------------------------------------------
+
+TEST(Wrapper, DevicesAreTheLibrarysTheCpuFirst) {
+    const std::vector<halpool::DeviceInfo> devices = halpool::devices();
+    ASSERT_EQ(devices.size(), halpool_device_count());
+    EXPECT_EQ(devices[0].device, halpool::Device::cpu);
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+        EXPECT_EQ(static_cast<std::int32_t>(devices[i].device), halpool_device_at(i).device);
+        EXPECT_EQ(devices[i].name, halpool_device_at(i).name);
+        EXPECT_EQ(devices[i].available, halpool_device_at(i).available != 0);
+        EXPECT_EQ(devices[i].reason, halpool_device_at(i).reason);
+    }
+}
+
+TEST(Wrapper, MemoryHoldsWhatWasUploadedAndMoves) {
+    halpool::Memory first(halpool::Device::cpu, 64);
+    const std::vector<float> values = counting(16);
+    first.upload(values.data(), 64);
+    const float minus = -1;
+    first.upload(&minus, sizeof minus, 8);
+    halpool::Memory memory = std::move(first);
+    EXPECT_EQ(memory.size(), 64u);
+    EXPECT_EQ(memory.device(), halpool::Device::cpu);
+    EXPECT_NE(memory.pointer(), nullptr);
+    std::vector<float> got(3);
+    memory.download(got.data(), 12, 4);
+    EXPECT_EQ(got, (std::vector<float>{2, -1, 4}));
+    EXPECT_THROW(memory.download(got.data(), 12, 56), halpool::Error);
+    EXPECT_THROW(memory.upload(got.data(), 65), halpool::Error);
+    first = halpool::Memory(halpool::Device::cpu, 8);
+    EXPECT_EQ(first.size(), 8u);
+}
+
+TEST(Wrapper, MemoryMovedFromIsEmptyAndRefusesWork) {
+    halpool::Memory memory(halpool::Device::cpu, 64);
+    const halpool::Memory taken = std::move(memory);
+    char byte = 0;
+    EXPECT_EQ(memory.size(), 0u);
+    EXPECT_EQ(memory.pointer(), nullptr);
+    EXPECT_THROW(memory.upload(&byte, 1), halpool::Error);
+    EXPECT_THROW(memory.download(&byte, 1), halpool::Error);
+}
+
+TEST(Wrapper, MemoryOfNoDeviceIsAnException) {
+    try {
+        halpool::Memory(halpool::Device::automatic, 64);
+        FAIL() << "no exception";
+    } catch (const halpool::Error &error) {
+        EXPECT_EQ(error.status(), HALPOOL_ERROR_INVALID_ARGUMENT);
+    }
+}
+
+TEST(Wrapper, APlanExecutesOnMemoryOfEveryAvailableDevice) {
+    const halpool::TensorDesc in({1, 8, 20, 20}), out({1, 8, 10, 10});
+    for (const halpool::DeviceInfo &device : halpool::devices()) {
+        halpool::PlanOptions options;
+        options.device = device.device;
+        if (!device.available) {
+            EXPECT_THROW(halpool::AvgPool2dPlan(in, out, 2, {}, options), halpool::Error);
+            EXPECT_THROW(halpool::Memory(device.device, 64), halpool::Error);
+            continue;
+        }
+        const halpool::AvgPool2dPlan plan(in, out, 2, {}, options);
+        EXPECT_EQ(plan.device(), device.device);
+        halpool::Memory input(plan.device(), 256 + 8 * 400 * 4), output(plan.device(), 512 + 8 * 100 * 4);
+        const std::vector<float> fives(8 * 400, 5.0f), sevens(8 * 400, 7.0f);
+        std::vector<float> got(8 * 100);
+        input.upload(fives.data(), fives.size() * 4);
+        plan.execute(input, output, /*threads*/ 2);
+        output.download(got.data(), got.size() * 4);
+        EXPECT_EQ(got, std::vector<float>(8 * 100, 5.0f)) << device.name;
+        input.upload(sevens.data(), sevens.size() * 4, 256);
+        plan.execute(input, 256, output, 512);
+        output.download(got.data(), got.size() * 4, 512);
+        EXPECT_EQ(got, std::vector<float>(8 * 100, 7.0f)) << device.name;
+        EXPECT_THROW(plan.execute(input, 512, output, 0), halpool::Error);
+    }
+}
+
+TEST(Wrapper, APlanTakesTheDeviceOfTheDataOrWhereTheResultIsWanted) {
+    const halpool::TensorDesc in({1, 8, 20, 20}), out({1, 8, 10, 10});
+    const std::vector<float> host(4);
+    halpool::PlanOptions options;
+    options.data = host.data();
+    EXPECT_EQ(halpool::AvgPool2dPlan(in, out, 2, {}, options).device(), halpool::Device::cpu);
+    halpool::Device first = halpool::Device::cpu;
+    for (const halpool::DeviceInfo &device : halpool::devices())
+        if (first == halpool::Device::cpu && device.available) first = device.device;
+    options.result_on_device = true;
+    EXPECT_EQ(halpool::AvgPool2dPlan(in, out, 2, {}, options).device(), first);
+}
+
+TEST(Wrapper, AStreamIsForCudaPlansAlone) {
+    const halpool::AvgPool2dPlan plan(halpool::TensorDesc({1, 1, 4, 4}), halpool::TensorDesc({1, 1, 2, 2}), 2);
+    const std::vector<float> input(16);
+    std::vector<float> output(4);
+    EXPECT_THROW(plan.execute_on_stream(input.data(), output.data(), &output), halpool::Error);
+    EXPECT_NO_THROW(plan.execute_on_stream(input.data(), output.data(), nullptr));
+}
+
 TEST(Wrapper, APlanForcesAKernelByName) {
     const halpool::TensorDesc in({1, 8, 20, 20}), out({1, 8, 10, 10});
     const std::string reference = halpool_kernel_at(halpool_kernel_count() - 1).name;
