@@ -54,6 +54,7 @@ public:
             divisor_end_h = add_input<int>("divisor_end_h");
             divisor_end_w = add_input<int>("divisor_end_w");
             fixed_divisor = add_input<float>("fixed_divisor");
+            one = add_input<float>("one");
         } else {
             uniform = add_input<int>("uniform");
             positive_zero = add_input<float>("positive_zero");
@@ -77,6 +78,7 @@ public:
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
                      input.dim(nhwc ? 2 : 1).extent()};
 
+        if (on_device()) problem.one = *one;
         if (on_device() && window == Window::separable) {
             // Such windows cost so much that one kernel for all borders is enough.
             problem.border = static_cast<int>(Border::clamped);
@@ -226,7 +228,7 @@ private:
     Input<Buffer<float, 1>> *divisor_x = nullptr, *divisor_y = nullptr;
     Input<Buffer<float, 2>> *reciprocal = nullptr;
     Input<int> *divisor_begin_h = nullptr, *divisor_begin_w = nullptr, *divisor_end_h = nullptr, *divisor_end_w = nullptr;
-    Input<float> *fixed_divisor = nullptr;
+    Input<float> *fixed_divisor = nullptr, *one = nullptr;
     OutputVariables v;
     PoolStages stages;
     RowStages row_stages;

@@ -57,7 +57,8 @@ void schedule_flat(Func output, PoolStages &stages, Layout layout, const OutputV
     stages.total.compute_at(output, thread);
     stages.total.update().reorder(inner, stages.blocks.x, stages.blocks.y);
     stages.partial.compute_at(stages.total, stages.blocks.x);
-    stages.partial.update().reorder(inner, stages.taps.x, stages.taps.y);
+    // Unrolled: many loads are under way at once.
+    stages.partial.update().reorder(inner, stages.taps.x, stages.taps.y).unroll(stages.taps.x).unroll(stages.taps.y);
     if (schedule.vector > 1) {
         for (Stage stage : {Stage(stages.total), stages.total.update(), Stage(stages.partial), stages.partial.update()}) {
             stage.vectorize(inner);
@@ -136,7 +137,7 @@ void schedule_tree(Func output, TreeStages &stages, Layout layout, const OutputV
     share(stages.lane_sum, stages.lane);
     share(stages.branch, stages.branch_index);
     stages.total.compute_at(stages.lane_sum, planar ? stages.lane : Var("channel_inner"));
-    stages.partial.compute_at(stages.total, stages.blocks);
+    stages.partial.compute_at(stages.total, stages.blocks).update().unroll(stages.taps);
 }
 
 }  // namespace halpool

@@ -51,10 +51,13 @@ Expr sum_of(int count, bool fixed_order, const std::function<Expr(int)> &term) {
     return total;
 }
 
-// A sum {value, error} to which `term` is added: the rounding error of every addition is kept (Knuth's TwoSum).
-Tuple compensated_add(const Tuple &total, const Expr &term) {
-    Expr value = strict_float(total[0] + term), added = strict_float(value - total[0]);
-    Expr error = strict_float((total[0] - (value - added)) + (term - added));
+// A sum {value, error} to which `term` is added: the rounding error of every addition is kept (Knuth's TwoSum). strict_float
+// keeps Halide from folding (a + b) - a into b; what keeps a Vulkan driver from it is `one`, a factor that it cannot know.
+Tuple compensated_add(const PoolProblem &p, const Tuple &total, const Expr &term) {
+    Expr value = strict_float(total[0] + term);
+    Expr added = strict_float(strict_float(strict_float(value * p.one) - total[0]) * p.one);
+    Expr kept = strict_float(strict_float(value - added) * p.one);
+    Expr error = strict_float(strict_float(total[0] - kept) + strict_float(term - added));
     return {value, strict_float(total[1] + error)};
 }
 
@@ -164,7 +167,7 @@ PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Ex
     this_block.insert(this_block.end(), {stages.blocks.x, stages.blocks.y});
     if (p.on_device && accumulator == Float(64)) {
         stages.total(order) = Tuple(0.0f, 0.0f);
-        stages.total(at) = compensated_add(Tuple(stages.total(at)), stages.partial(this_block));
+        stages.total(at) = compensated_add(p, Tuple(stages.total(at)), stages.partial(this_block));
         stages.sum(order) = compensated_value(Tuple(stages.total(at)));
     } else {
         stages.total(order) = cast(accumulator, 0);
@@ -267,7 +270,7 @@ TreeStages tree_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
     stages.blocks = RDom(0, (p.x.input + kBlock * lanes - 1) / (kBlock * lanes), "blocks");
     stages.total(v.c, lane, v.n) = Tuple(0.0f, 0.0f);
     stages.total(v.c, lane, v.n) =
-        compensated_add(Tuple(stages.total(v.c, lane, v.n)), stages.partial(v.c, lane, stages.blocks, v.n));
+        compensated_add(p, Tuple(stages.total(v.c, lane, v.n)), stages.partial(v.c, lane, stages.blocks, v.n));
     stages.lane_sum(v.c, lane, v.n) = compensated_value(Tuple(stages.total(v.c, lane, v.n)));
 
     const auto tree = [](int count, const std::function<Expr(int)> &term) {

@@ -30,6 +30,7 @@ struct PoolProblem {
     // For a device: rows read are always clamped (a tile's spare rows may lie anywhere), a fixed window sums rows first in
     // both layouts, and long sums are compensated floats, for want of fast or of any doubles.
     bool on_device = false;
+    Halide::Expr one = {};  // on_device: 1, unknown to the compiler
 };
 
 // The variables of the output, and its definition's left-hand side in the layout's order.

@@ -19,6 +19,7 @@ struct DeviceLimits {
     std::uint32_t threads;          // the most threads of a block (invocations of a work group)
     std::uint32_t shared_bytes;     // the most shared memory of a block
     std::uint32_t offset_alignment; // bytes; a tensor's offset in its memory must be a multiple of it
+    std::uint64_t loop_iterations;  // of one thread's loops, after which the device leaves them silently; 0: any number
 };
 
 // A run of bytes on the device: [offset, offset + bytes) of `memory`, or, where the device has pointers and memory is

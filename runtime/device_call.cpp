@@ -83,6 +83,18 @@ std::int64_t slices_of_launch(const KernelRow &row, const View &view, const Devi
     return slices / step * step;
 }
 
+// Of a thread, where they depend on the problem (gpu_schedule.cpp); blocks of 16 taps are unrolled.
+std::int64_t loop_iterations(const KernelRow &row, const View &view) {
+    if (row.window == WindowClass::generic) {
+        return divide_up(view.y.kernel, 2) * (divide_up(view.x.kernel, 8) + 2);
+    }
+    if (row.window == WindowClass::global) {
+        const std::int64_t lanes = row.layout == KernelLayout::nhwc ? row.threads / 32 : row.threads;
+        return divide_up(view.x.input, 16 * lanes);
+    }
+    return 0;
+}
+
 DeviceRange part(const DeviceRange &range, std::int64_t begin, std::int64_t bytes) {
     return {range.memory, range.address, range.offset + static_cast<std::uint64_t>(begin), static_cast<std::uint64_t>(bytes)};
 }
@@ -94,6 +106,9 @@ std::string limits_objection(const KernelRow &row, const Problem &problem, const
         return text("needs blocks of ", row.threads, " threads, the device allows ", limits.threads);
     }
     const View view = view_of(problem, row);
+    if (limits.loop_iterations != 0 && loop_iterations(row, view) > static_cast<std::int64_t>(limits.loop_iterations)) {
+        return text("needs loops of ", loop_iterations(row, view), " iterations, the device stops at ", limits.loop_iterations);
+    }
     if (problem.output.elements() == 0 || slices_of_launch(row, view, limits) > 0) return "";
     const std::int64_t most = std::max(view.input_bytes(), view.output_bytes());
     if (static_cast<std::uint64_t>(most) > limits.buffer_bytes) {
@@ -175,7 +190,7 @@ void DeviceCall::launch(const DeviceRange *input, const DeviceRange *output, std
     const auto set = [&](int index, auto &value) {
         arguments[index] = const_cast<void *>(static_cast<const void *>(&value));
     };
-    const float positive_zero = 0.0f;
+    const float positive_zero = 0.0f, one = 1.0f;
     set(kInput, in);
     for (int i = 0; i < 6; ++i) set(kKernelH + i, window_[static_cast<std::size_t>(i)]);
     set(kBorder, border_);
@@ -183,6 +198,7 @@ void DeviceCall::launch(const DeviceRange *input, const DeviceRange *output, std
     set(kDevicePositiveZero, positive_zero);
     for (int i = 0; i < 4; ++i) set(kDivisorBeginH + i, divisor_[static_cast<std::size_t>(i)]);
     set(kFixedDivisor, fixed_divisor_);
+    set(kOne, one);
     set(kDeviceOutput, out);
 
     halpool_error error{};

@@ -3,6 +3,7 @@
 #include "failure.hpp"
 #include "kernel_registry.hpp"
 
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -21,6 +22,7 @@ Memory::Memory(std::int32_t device, std::size_t bytes) : api_(nullptr), bytes_(b
     require(device_name(device) != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "device ", device,
             " is none that memory can be created on: name the CPU, CUDA or Vulkan");
     if (device == HALPOOL_DEVICE_CPU) {
+        if (bytes > PTRDIFF_MAX) throw std::bad_alloc();  // which an aligned operator new may round up to a few bytes
         host_ = ::operator new(bytes, kHostAlignment);
         return;
     }

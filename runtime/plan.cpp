@@ -38,7 +38,7 @@ const std::vector<Candidate> &Plan::candidates() const {
     std::call_once(explained_, [this] {
         candidates_ = explain_selection(problem_, demand_, choice_);
         description_ = "problem: " + problem_.describe() + "\nkernel:  " + choice_.kernel() + " (target " +
-                       choice_.target() + ")\n";
+                       choice_.target() + ", device " + device_name(device()) + ")\n";
         if (unaligned_choice_.row) {
             description_ += text("         for data not aligned to ", choice_.row->alignment * sizeof(float), " bytes: ",
                                  unaligned_choice_.row->name, "\n");

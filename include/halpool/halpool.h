@@ -230,7 +230,7 @@ HALPOOL_API halpool_status halpool_plan_execute(const halpool_plan *plan, const 
                                                 const halpool_execution *execution, halpool_error *error);
 
 /* The same on memory of halpool_memory_create, which must be of the plan's device. The tensors' elements [0, 0, 0, 0] lie
- * at these offsets, in bytes. A Vulkan plan returns when the output is complete. */
+ * at these offsets, in bytes; multiples of 256 suit every device. A Vulkan plan returns when the output is complete. */
 HALPOOL_API halpool_status halpool_plan_execute_memory(const halpool_plan *plan, const halpool_memory *input,
                                                        size_t input_offset, halpool_memory *output,
                                                        size_t output_offset, const halpool_execution *execution,

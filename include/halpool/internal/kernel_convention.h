@@ -83,13 +83,14 @@ enum DeviceKernelArgument : int {
     kDivisorEndH,
     kDivisorEndW,
     kFixedDivisor,  // float
+    kOne,           // float: 1, unknown to the device's compiler (see compensated_add in pool_algorithm.cpp)
     kDeviceOutput,
     kDeviceKernelArgumentCount
 };
 inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCount] = {
     "user_context",    "input",         "kernel_h",      "kernel_w",      "stride_h",      "stride_w",
     "pad_top",         "pad_left",      "border",        "own_divisor",   "positive_zero", "divisor_begin_h",
-    "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "output"};
+    "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "one",           "output"};
 
 using KernelEntry = int (*)(void **arguments);
 
