@@ -3,10 +3,11 @@
 
     kernel_manifest.py --schedules DIR --out DIR --processor NAME [--targets NAME[,NAME...]]
 
-A name is a target's or a component's, which stands for all its targets; none: all that this processor can run. Writes to
-OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp, absent_<component>.cpp,
-components.cpp. A file is rewritten only when its text changes, so that touching one schedule rebuilds only what depends
-on it. Exit status 2 and one line on stderr when schedules/ or the arguments are wrong.
+A name is a target's or a component's, which stands for all its targets, or "all"; none: all that this processor can run.
+Writes to OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp, absent_<component>.cpp,
+components.cpp. What is for other processors it only lists: each such system has a build of its own. A file is rewritten
+only when its text changes, so that touching one schedule rebuilds only what depends on it. Exit status 2 and one line on
+stderr when schedules/ or the arguments are wrong.
 """
 import argparse
 import json
@@ -43,6 +44,59 @@ def line_of(path, word):
             if f'"{word}"' in line:
                 return f"{path}:{number}"
     return path
+
+
+def line_of_path(path, keys):
+    """Where the value at these keys stands in a JSON file: behind the first key, the next one, and so on."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    position = 0
+    for key in keys:
+        match = re.compile(f'"{re.escape(key)}"\\s*:').search(text, position)
+        if match:
+            position = match.start()
+    return f"{path}:{text.count(chr(10), 0, position) + 1}"
+
+
+def read_targets(schedules):
+    """targets.json, checked against its schema."""
+    try:
+        import fastjsonschema
+    except ImportError:
+        raise BadInput(f"checking targets.json needs fastjsonschema; install it with: {sys.executable} -m pip install fastjsonschema")
+    path = os.path.join(schedules, "targets.json")
+    document, schema = read(path), read(os.path.join(schedules, "targets.schema.json"))
+    try:
+        fastjsonschema.validate(schema, document)
+    except fastjsonschema.JsonSchemaValueException as error:
+        keys = error.path[1:]
+        where, problem = " / ".join(keys) or "the document", error.message.split(" ", 1)[1]
+        if error.rule == "additionalProperties":
+            unknown = [key for key in error.value if key not in error.definition["properties"]]
+            keys, problem = keys + unknown[:1], f"has unknown keys: {', '.join(unknown)}; known: {', '.join(error.definition['properties'])}"
+        elif error.rule == "propertyNames":
+            wrong = [key for key in error.value if not re.search(error.rule_definition["pattern"], key)]
+            keys, problem = keys + wrong[:1], f"has keys that do not match {error.rule_definition['pattern']}: {', '.join(wrong)}"
+        elif error.rule == "oneOf":
+            problem = "must name either a system or a device"
+        elif error.rule == "required":
+            problem = f"lacks {', '.join(key for key in error.rule_definition if key not in error.value)}"
+        elif "description" in error.definition:
+            problem += f" ({error.definition['description'][0].lower() + error.definition['description'][1:]})"
+        raise BadInput(f"{line_of_path(path, keys)}: {where} {problem}")
+
+    systems, targets = document["systems"], document["targets"]
+    for name, facts in targets.items():
+        if facts.get("system", next(iter(systems))) not in systems:
+            raise BadInput(f"{line_of_path(path, ['targets', name, 'system'])}: target {name} is for the system "
+                           f"'{facts['system']}'; known: {', '.join(systems)}")
+    for name, facts in systems.items():
+        own = [target for target, about in targets.items() if about.get("system") == name]
+        for target in (target for emulator in facts["emulators"] for target in emulator["targets"]):
+            if target not in own:
+                raise BadInput(f"{line_of_path(path, ['systems', name, 'emulators'])}: {target} is no target of {name}; "
+                               f"its targets: {', '.join(own)}")
+    return document
 
 
 def identifier(name):
@@ -179,31 +233,33 @@ def components_source(op, components):
 
 
 def choose_targets(document, names, processor):
-    """The targets that the names stand for, best first, the CPU's before the devices'; and the system they are for."""
+    """The targets that the names stand for, of this processor's system and of devices, best first, the CPU's before the
+    devices'; a function from a target to its component; this system; and {another system: its targets among the names}."""
     systems, targets = document["systems"], document["targets"]
-    native = [name for name, system in systems.items() if processor in system["processors"]]
+    native = next((name for name, system in systems.items() if processor in system["processors"]), None)
+    if native is None:
+        raise BadInput(f"no targets for the processor {processor}; known: "
+                       f"{', '.join(word for system in systems.values() for word in system['processors'])} (schedules/targets.json)")
 
     def component(name):
         facts = targets[name]
         return facts["device"] if "device" in facts else systems[facts["system"]]["component"]
 
-    if not names:
-        if not native:
-            raise BadInput(f"no default targets for the processor {processor}; name them with HALPOOL_TARGETS")
-        names = [name for name, facts in targets.items() if facts.get("system") == native[0]]
-    chosen = set()
+    chosen = set() if names else {name for name, facts in targets.items() if facts.get("system") == native}
     for name in names:
-        found = [target for target in targets if name in (target, component(target))]
+        found = [target for target in targets if name in ("all", target, component(target))]
         if not found:
             components = dict.fromkeys(component(target) for target in targets)
-            raise BadInput(f"HALPOOL_TARGETS: unknown target '{name}'; known: {', '.join(targets)}; and for all targets "
-                           f"of a component: {', '.join(components)} (schedules/targets.json)")
+            raise BadInput(f"HALPOOL_TARGETS: unknown target '{name}'; known: {', '.join(targets)}; for all targets "
+                           f"of a component: {', '.join(components)}; or all (schedules/targets.json)")
         chosen.update(found)
     order = sorted(chosen, key=lambda name: ("device" in targets[name], component(name), -targets[name]["preference"]))
-    used = {targets[name]["system"] for name in order if "system" in targets[name]} or set(native)
-    if len(used) != 1:
-        raise BadInput("one build has kernels for one kind of CPU: " + ", ".join(sorted(used)) + " were named")
-    return order, component, used.pop()
+    foreign = {}
+    for name in order:
+        system = targets[name].get("system", native)
+        if system != native:
+            foreign.setdefault(system, []).append(name)
+    return [name for name in order if targets[name].get("system", native) == native], component, native, foreign
 
 
 GENERATED = "// Generated by cmake/kernel_manifest.py from schedules/. Not to be edited."
@@ -217,10 +273,10 @@ def main():
     parser.add_argument("--targets", default="")
     arguments = parser.parse_args()
 
-    document = read(os.path.join(arguments.schedules, "targets.json"))
+    document = read_targets(arguments.schedules)
     known = document["targets"]
     names = [name for name in re.split("[,;]", arguments.targets) if name]
-    wanted, component_of, system = choose_targets(document, names, arguments.processor)
+    wanted, component_of, system, foreign = choose_targets(document, names, arguments.processor)
     stub = document["systems"][system]["halide"]
 
     os.makedirs(arguments.out, exist_ok=True)
@@ -236,10 +292,15 @@ def main():
         write(os.path.join(arguments.out, f"table_{target}.cpp"), table_source(target, facts, kernels))
         components.setdefault(component_of(target), []).append(target)
     cmake.append(")")
-    files = sorted({"targets", "kernels"} | {known[target].get("schedule", target) for target in wanted})
+    files = sorted({"targets", "targets.schema", "kernels"} | {known[target].get("schedule", target) for target in wanted})
     cmake.append(f'set(HALPOOL_SCHEDULE_FILES "{";".join(name + ".json" for name in files)}")')
     cmake.append(f'set(HALPOOL_BUILT_TARGETS "{";".join(wanted)}")')
     cmake.append(f'set(HALPOOL_BUILT_COMPONENTS "{";".join(components)}")')
+    cmake.append(f'set(HALPOOL_KERNEL_PROCESSORS "{";".join(document["systems"][system]["processors"])}")')
+    cmake.append(f'set(HALPOOL_SYSTEM_COMPONENT "{document["systems"][system]["component"]}")')
+    cmake.append(f'set(HALPOOL_OTHER_SYSTEMS "{";".join(document["systems"][name]["component"] for name in foreign)}")')
+    for name, targets in foreign.items():
+        cmake.append(f'set(HALPOOL_TARGETS_OF_{document["systems"][name]["component"]} "{";".join(targets)}")')
     for component, targets in components.items():
         device = known[targets[0]].get("device", "")
         write(os.path.join(arguments.out, f"registry_{component}.cpp"),

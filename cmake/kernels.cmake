@@ -1,4 +1,20 @@
 # Which kernels there are: schedules/ turned into lists for CMake and tables for the runtime.
+if(HALPOOL_EMITTED_KERNELS)  # by another build, with their lists and tables: neither Python nor Halide is needed
+  get_filename_component(HALPOOL_KERNEL_DIR "${HALPOOL_EMITTED_KERNELS}" ABSOLUTE BASE_DIR ${CMAKE_BINARY_DIR})
+  if(NOT EXISTS ${HALPOOL_KERNEL_DIR}/kernels.cmake)
+    message(FATAL_ERROR "halpool: HALPOOL_EMITTED_KERNELS=${HALPOOL_EMITTED_KERNELS} is not the kernels folder of a build: "
+      "it has no kernels.cmake")
+  endif()
+  include(${HALPOOL_KERNEL_DIR}/kernels.cmake)
+  set(HALPOOL_OTHER_SYSTEMS "")
+  if(NOT CMAKE_SYSTEM_PROCESSOR IN_LIST HALPOOL_KERNEL_PROCESSORS)
+    message(FATAL_ERROR "halpool: the kernels in ${HALPOOL_KERNEL_DIR} are for ${HALPOOL_SYSTEM_COMPONENT}, "
+      "and this tree's compiler is for ${CMAKE_SYSTEM_PROCESSOR}")
+  endif()
+  return()
+endif()
+
+find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 set(schedules ${PROJECT_SOURCE_DIR}/schedules)
 set(manifest_script ${PROJECT_SOURCE_DIR}/cmake/kernel_manifest.py)
 set(HALPOOL_KERNEL_DIR ${PROJECT_BINARY_DIR}/kernels)

@@ -4,6 +4,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#include <sys/prctl.h>
 #endif
 
 #include <cstdint>
@@ -12,8 +15,30 @@
 namespace halpool {
 namespace {
 
+#if defined(__riscv) && defined(__linux__)
+// The length of a vector register in bits, or 0 where this process may not use version 1.0 of the vector extension.
+unsigned long riscv_vector_bits() {
+    if (((getauxval(AT_HWCAP) >> ('v' - 'a')) & 1) == 0) return 0;
+    constexpr int get_control = 70, off = 1;  // PR_RISCV_V_GET_CONTROL; kernels that do not know it never switch off
+    const int control = prctl(get_control, 0, 0, 0, 0);
+    if (control >= 0 && (control & 3) == off) return 0;
+    // Kernels older than 6.5 report V for draft 0.7 too, in which this type (e32, m1, ta, ma) is invalid.
+    constexpr unsigned long e32 = 0xd0;
+    unsigned long length, type, bytes;
+    __asm__ volatile(
+        ".insn i 0x57, 7, %0, x0, 0xd0\n\t"  // vsetvli
+        "csrr %1, 0xc21\n\t"                 // vtype
+        "csrr %2, 0xc22"                      // vlenb
+        : "=&r"(length), "=&r"(type), "=r"(bytes));
+    return type == e32 ? 8 * bytes : 0;
+}
+#endif
+
 std::vector<const char *> find_features() {
     std::vector<const char *> found;
+    [[maybe_unused]] const auto add = [&](bool has, const char *name) {
+        if (has) found.push_back(name);
+    };
 #if defined(__x86_64__)
     struct Registers {
         unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -35,9 +60,6 @@ std::vector<const char *> find_features() {
     }
     const bool ymm = (saved & 0x06) == 0x06, zmm = (saved & 0xe6) == 0xe6;
 
-    const auto add = [&](bool has, const char *name) {
-        if (has) found.push_back(name);
-    };
     add(bit(one.ecx, 19), "sse41");
     add(ymm && bit(one.ecx, 28), "avx");
     add(ymm && bit(one.ecx, 12), "fma");
@@ -48,6 +70,18 @@ std::vector<const char *> find_features() {
     add(zmm && bit(seven.ebx, 28), "avx512cd");
     add(zmm && bit(seven.ebx, 30), "avx512bw");
     add(zmm && bit(seven.ebx, 31), "avx512vl");
+#elif defined(__aarch64__) && defined(__linux__)
+    const unsigned long hwcap = getauxval(AT_HWCAP);
+    add(hwcap & HWCAP_ASIMD, "asimd");
+    add(hwcap & HWCAP_ASIMDHP, "asimdhp");
+#elif defined(__riscv) && defined(__linux__)
+    // Kernels emitted for one length are wrong at another: each length is a feature of its own.
+    const unsigned long vector_bits = riscv_vector_bits();
+    add(vector_bits != 0, "rvv");
+    add(vector_bits == 128, "vlen128");
+    add(vector_bits == 256, "vlen256");
+    add(vector_bits == 512, "vlen512");
+    add(vector_bits == 1024, "vlen1024");
 #endif
     return found;
 }

@@ -1,0 +1,17 @@
+# add_host_headers(TARGET FOLDER): for a cross build, a header-only library of the build host as an interface target. A link
+# to its folder alone: the whole of /usr/include would hide the other system's headers.
+function(add_host_headers target folder)
+  if(TARGET ${target})
+    return()
+  endif()
+  find_path(HALPOOL_HOST_${folder} ${folder} NO_CMAKE_FIND_ROOT_PATH)
+  mark_as_advanced(HALPOOL_HOST_${folder})
+  if(NOT HALPOOL_HOST_${folder})
+    return()
+  endif()
+  set(links ${PROJECT_BINARY_DIR}/host_headers/${folder})
+  file(MAKE_DIRECTORY ${links})
+  file(CREATE_LINK ${HALPOOL_HOST_${folder}}/${folder} ${links}/${folder} SYMBOLIC)
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${target} SYSTEM INTERFACE ${links})
+endfunction()

@@ -1,0 +1,54 @@
+"""The README's line for one target builds archives and no others, no symbol of another target, and a program links with it."""
+import os
+import re
+import subprocess
+import sys
+
+import readme_lines
+import tree
+
+target = sys.argv[1]
+folder = tree.WORK / "alone" / target
+option = f"-DHALPOOL_TARGETS={target}"
+assert option in readme_lines.BUILDS, f"README.md has no line for {target}"
+tree.build(folder, option)
+library_folder = tree.archives(folder, target)
+
+found = {path.name for path in folder.rglob("libhalpool_*.a")}
+assert found == {f"libhalpool_{name}.a" for name in ("runtime", "absent", target, tree.component(target))}, found
+
+others = [name for name in tree.TARGETS if name != target]
+devices = {facts["device"] for facts in tree.TARGETS.values() if "device" in facts} - {tree.TARGETS[target].get("device")}
+symbols = set()
+for archive in sorted(library_folder.glob("*.a")):
+    symbols |= set(subprocess.run([os.environ["NM"], "--format=just-symbols", archive], text=True, check=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.split())
+assert any(symbol.endswith(re.sub(r"\W", "_", target) + "_argv") for symbol in symbols), "no kernel of its own"
+for other in others:
+    of_other = [symbol for symbol in symbols if re.search(f"_{re.sub(r'[^a-z0-9]', '_', other)}(_argv)?$", symbol)]
+    assert not of_other, of_other
+for device in devices:
+    of_device = [symbol for symbol in symbols if re.match(f"halpool_{device}_|halpool_device_{device}$", symbol)]
+    assert not of_device, of_device
+
+prefix = folder / "prefix"
+tree.run(tree.CMAKE, "--install", folder, "--prefix", prefix, stdout=subprocess.DEVNULL)
+if tree.is_foreign(target):
+    prefix = prefix / tree.component(target)
+(pkg_config,) = prefix.rglob("halpool.pc")
+libraries = re.search(r"^Libs: -L\$\{libdir\} (.*)$", pkg_config.read_text(), re.M)[1].split()
+(folder / "consumer.cpp").write_text("""
+#include <halpool/halpool.hpp>
+#include <cstdio>
+int main() {
+    for (std::size_t i = 0; i < halpool_target_count(); ++i) std::puts(halpool_target_at(i).name);
+    std::vector<float> pixels(3 * 48 * 64, 1.0f);
+    halpool::ConstTensorView input(pixels.data(), {1, 3, 48, 64});
+    return halpool::avg_pool2d(input, 2).data()[0] == 1.0f ? 0 : 1;
+}
+""")
+tree.run(tree.compiler(target), "-std=c++17", folder / "consumer.cpp", f"-I{prefix}/include", f"-L{pkg_config.parent.parent}",
+         *libraries, "-o", folder / "consumer")
+emulator = tree.SYSTEMS[tree.TARGETS[target]["system"]]["emulators"][0]["command"].split() if tree.is_foreign(target) else []
+listed = tree.run(*emulator, folder / "consumer", stdout=subprocess.PIPE, text=True).stdout.split()
+assert listed == [target, "portable"], listed
