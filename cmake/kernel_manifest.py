@@ -3,7 +3,8 @@
 
     kernel_manifest.py --schedules DIR --out DIR --processor NAME [--targets NAME[,NAME...]]
 
-A name is a target's or a component's, which stands for all its targets, or "all"; none: all that this processor can run.
+A name is a target's or a component's, which stands for all its targets, or "all", or "native": all of this processor's
+kind, which is what no name means as well.
 Writes to OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp, absent_<component>.cpp,
 components.cpp. What is for other processors it only lists: each such system has a build of its own. A file is rewritten
 only when its text changes, so that touching one schedule rebuilds only what depends on it. Exit status 2 and one line on
@@ -245,13 +246,14 @@ def choose_targets(document, names, processor):
         facts = targets[name]
         return facts["device"] if "device" in facts else systems[facts["system"]]["component"]
 
-    chosen = set() if names else {name for name, facts in targets.items() if facts.get("system") == native}
-    for name in names:
-        found = [target for target in targets if name in ("all", target, component(target))]
+    chosen = set()
+    for name in names or ["native"]:
+        found = [target for target in targets if name in ("all", target, component(target)) or
+                 name == "native" and targets[target].get("system") == native]
         if not found:
             components = dict.fromkeys(component(target) for target in targets)
             raise BadInput(f"HALPOOL_TARGETS: unknown target '{name}'; known: {', '.join(targets)}; for all targets "
-                           f"of a component: {', '.join(components)}; or all (schedules/targets.json)")
+                           f"of a component: {', '.join(components)}; native for this processor's, or all (schedules/targets.json)")
         chosen.update(found)
     order = sorted(chosen, key=lambda name: ("device" in targets[name], component(name), -targets[name]["preference"]))
     foreign = {}

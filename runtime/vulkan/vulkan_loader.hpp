@@ -8,24 +8,26 @@
 
 #include <string>
 
-#define HALPOOL_VULKAN_LOADER_FUNCTIONS(X) X(EnumerateInstanceVersion) X(EnumerateInstanceLayerProperties) X(CreateInstance)
+#define HALPOOL_VULKAN_LOADER_FUNCTIONS(X) \
+    X(EnumerateInstanceVersion) X(EnumerateInstanceLayerProperties) X(CreateInstance)
 
-#define HALPOOL_VULKAN_INSTANCE_FUNCTIONS(X)                                                                          \
-    X(DestroyInstance) X(EnumeratePhysicalDevices) X(GetPhysicalDeviceProperties) X(GetPhysicalDeviceProperties2)     \
-    X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceMemoryProperties) X(GetPhysicalDeviceQueueFamilyProperties)      \
+#define HALPOOL_VULKAN_INSTANCE_FUNCTIONS(X)                                                                      \
+    X(DestroyInstance) X(EnumeratePhysicalDevices) X(GetPhysicalDeviceProperties) X(GetPhysicalDeviceProperties2) \
+    X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceMemoryProperties) X(GetPhysicalDeviceQueueFamilyProperties)  \
     X(CreateDevice) X(GetDeviceProcAddr)
 
-#define HALPOOL_VULKAN_DEVICE_FUNCTIONS(X)                                                                            \
-    X(GetDeviceQueue) X(QueueSubmit)                                                                                  \
-    X(CreateBuffer) X(DestroyBuffer) X(GetBufferMemoryRequirements) X(BindBufferMemory)                               \
-    X(AllocateMemory) X(FreeMemory) X(MapMemory) X(FlushMappedMemoryRanges) X(InvalidateMappedMemoryRanges)           \
-    X(CreateCommandPool) X(DestroyCommandPool) X(ResetCommandPool) X(AllocateCommandBuffers)                          \
-    X(BeginCommandBuffer) X(EndCommandBuffer)                                                                         \
-    X(CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdDispatch) X(CmdCopyBuffer) X(CmdPipelineBarrier)                 \
-    X(CreateFence) X(DestroyFence) X(ResetFences) X(WaitForFences)                                                    \
-    X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout)       \
-    X(CreateDescriptorPool) X(DestroyDescriptorPool) X(ResetDescriptorPool) X(AllocateDescriptorSets)                 \
-    X(UpdateDescriptorSets) X(CreateShaderModule) X(DestroyShaderModule) X(CreateComputePipelines)
+#define HALPOOL_VULKAN_DEVICE_FUNCTIONS(X)                                                                      \
+    X(GetDeviceQueue) X(QueueSubmit)                                                                            \
+    X(CreateBuffer) X(DestroyBuffer) X(GetBufferMemoryRequirements) X(BindBufferMemory)                         \
+    X(AllocateMemory) X(FreeMemory) X(MapMemory) X(FlushMappedMemoryRanges) X(InvalidateMappedMemoryRanges)     \
+    X(CreateCommandPool) X(DestroyCommandPool) X(ResetCommandPool) X(AllocateCommandBuffers)                    \
+    X(BeginCommandBuffer) X(EndCommandBuffer)                                                                   \
+    X(CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdDispatch) X(CmdCopyBuffer) X(CmdPipelineBarrier)           \
+    X(CreateFence) X(DestroyFence) X(ResetFences) X(WaitForFences)                                              \
+    X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout) \
+    X(CreateDescriptorPool) X(DestroyDescriptorPool) X(ResetDescriptorPool) X(AllocateDescriptorSets)           \
+    X(UpdateDescriptorSets) X(CreateShaderModule) X(DestroyShaderModule) X(CreateComputePipelines)              \
+    X(DestroyPipeline)
 
 namespace halpool::vulkan {
 

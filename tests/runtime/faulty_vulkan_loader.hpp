@@ -1,12 +1,12 @@
 // What faulty_vulkan_loader.cpp, a libvulkan.so.1 that hands calls on to the real one, tells a test besides
 // Vulkan's own functions.
 //
-// HALPOOL_REAL_VULKAN is the path of the real one. HALPOOL_FAULTY_VULKAN says how this one differs from it; it
-// holds settings with spaces between them, most of which are read at each call:
+// HALPOOL_REAL_VULKAN is the path of the real one. HALPOOL_FAULTY_VULKAN says how this one differs from it at
+// first; it holds settings with spaces between them, most of which are read at each call:
 //   loader=1.0          the version of the loader
-//   devices=cpu,virtual the devices that there are, by their types, called "Fake cpu 0", "Fake virtual 1", ...; each
-//                       is made of the machine's CPU device, or else of its first. Empty: none. Unset: that one
-//                       device, as it is
+//   devices=cpu,virtual the devices that there are, by their types, called "Fake cpu 0", "Fake virtual 1", ...;
+//                       each is made of the machine's CPU device, or else of its first. Empty: none. Unset: that
+//                       one device, as it is
 //   version=1.0         the devices' version
 //   queues=graphics     the queues do not compute
 //   memory=staged       the host cannot reach the devices' own memory
