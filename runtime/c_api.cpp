@@ -23,35 +23,6 @@ namespace {
 
 using namespace halpool;
 
-halpool_status report(halpool_error *error, halpool_status status, const char *message) {
-    if (error) {
-        error->status = status;
-        std::strncpy(error->message, message, HALPOOL_MESSAGE_SIZE - 1);
-        error->message[HALPOOL_MESSAGE_SIZE - 1] = '\0';
-    }
-    return status;
-}
-
-template <class Body>
-halpool_status guarded(halpool_error *error, Body body) noexcept {
-    try {
-        body();
-        if (error) {
-            error->status = HALPOOL_OK;
-            error->message[0] = '\0';
-        }
-        return HALPOOL_OK;
-    } catch (const Failure &failure) {
-        return report(error, failure.status, failure.message.c_str());
-    } catch (const std::bad_alloc &) {
-        return report(error, HALPOOL_ERROR_OUT_OF_MEMORY, "out of memory");
-    } catch (const std::exception &exception) {
-        return report(error, HALPOOL_ERROR_INTERNAL, exception.what());
-    } catch (...) {
-        return report(error, HALPOOL_ERROR_INTERNAL, "unknown exception");
-    }
-}
-
 // A caller's structure, with defaults for the fields its header did not know.
 template <class Structure>
 Structure read(const Structure *given, Structure defaults, const char *name) {

@@ -5,9 +5,11 @@
 
 #include <halpool/halpool.h>
 
+#include <cstdio>
+#include <exception>
+#include <new>
 #include <sstream>
 #include <string>
-#include <utility>
 
 namespace halpool {
 
@@ -26,6 +28,31 @@ std::string text(const Parts &...parts) {
 template <class... Parts>
 void require(bool condition, halpool_status status, const Parts &...parts) {
     if (!condition) throw Failure{status, text(parts...)};
+}
+
+inline halpool_status report(halpool_error *error, halpool_status status, const char *message) {
+    if (error) {
+        error->status = status;
+        std::snprintf(error->message, sizeof error->message, "%s", message);
+    }
+    return status;
+}
+
+// Runs body() where no exception may leave: at the C ABI, and between the runtime and a device's launcher.
+template <class Body>
+halpool_status guarded(halpool_error *error, Body body) noexcept {
+    try {
+        body();
+        return report(error, HALPOOL_OK, "");
+    } catch (const Failure &failure) {
+        return report(error, failure.status, failure.message.c_str());
+    } catch (const std::bad_alloc &) {
+        return report(error, HALPOOL_ERROR_OUT_OF_MEMORY, "out of memory");
+    } catch (const std::exception &exception) {
+        return report(error, HALPOOL_ERROR_INTERNAL, exception.what());
+    } catch (...) {
+        return report(error, HALPOOL_ERROR_INTERNAL, "unknown exception");
+    }
 }
 
 }  // namespace halpool

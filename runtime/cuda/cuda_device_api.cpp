@@ -11,30 +11,6 @@
 namespace halpool::cuda {
 namespace {
 
-halpool_status report(halpool_error *error, halpool_status status, const char *message) {
-    if (error) {
-        error->status = status;
-        std::snprintf(error->message, sizeof error->message, "%s", message);
-    }
-    return status;
-}
-
-template <class Body>
-halpool_status guarded(halpool_error *error, Body body) noexcept {
-    try {
-        body();
-        return report(error, HALPOOL_OK, "");
-    } catch (const Failure &failure) {
-        return report(error, failure.status, failure.message.c_str());
-    } catch (const std::bad_alloc &) {
-        return report(error, HALPOOL_ERROR_OUT_OF_MEMORY, "out of memory");
-    } catch (const std::exception &exception) {
-        return report(error, HALPOOL_ERROR_INTERNAL, exception.what());
-    } catch (...) {
-        return report(error, HALPOOL_ERROR_INTERNAL, "unknown exception");
-    }
-}
-
 bool api_available(const char **reason) {
     try {
         const Installation &cuda = installation();

@@ -13,29 +13,13 @@
 namespace halpool::vulkan {
 namespace {
 
-halpool_status report(halpool_error *error, halpool_status status, const char *message) {
-    if (error) {
-        error->status = status;
-        std::strncpy(error->message, message, HALPOOL_MESSAGE_SIZE - 1);
-        error->message[HALPOOL_MESSAGE_SIZE - 1] = '\0';
-    }
-    return status;
-}
-
 // body(device)
 template <class Body>
-halpool_status guarded(halpool_error *error, Body body) noexcept {
-    try {
+halpool_status with_device(halpool_error *error, Body body) noexcept {
+    return guarded(error, [&] {
         body(device());
         require_no_validation_message();
-        return report(error, HALPOOL_OK, "");
-    } catch (const Failure &failure) {
-        return report(error, failure.status, failure.message.c_str());
-    } catch (const std::bad_alloc &) {
-        return report(error, HALPOOL_ERROR_OUT_OF_MEMORY, "out of memory");
-    } catch (const std::exception &exception) {
-        return report(error, HALPOOL_ERROR_INTERNAL, exception.what());
-    } catch (...) { return report(error, HALPOOL_ERROR_INTERNAL, "unknown exception"); }
+    });
 }
 
 const Memory *as_memory(const DeviceMemory *memory) { return reinterpret_cast<const Memory *>(memory); }
@@ -96,7 +80,7 @@ DeviceLimits limits() noexcept {
 
 halpool_status create_memory(std::size_t bytes, DeviceMemory **memory, halpool_error *error) noexcept {
     if (memory) *memory = nullptr;
-    return guarded(error, [&](Device &device) {
+    return with_device(error, [&](Device &device) {
         require(memory != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "memory is a null pointer");
         auto made = std::make_unique<Memory>(device, bytes);
         require_no_validation_message();
@@ -106,12 +90,13 @@ halpool_status create_memory(std::size_t bytes, DeviceMemory **memory, halpool_e
 
 void destroy_memory(DeviceMemory *memory) noexcept {
     if (!memory || forked_after_use()) return;  // the parent's; the driver here is a copy that nothing may touch
+    if (known_device()->destroyed) return;
     delete as_memory(memory);
 }
 
 halpool_status upload(DeviceMemory *memory, std::size_t offset, const void *from, std::size_t bytes,
                       halpool_error *error) noexcept {
-    return guarded(error, [&](Device &) {
+    return with_device(error, [&](Device &) {
         check_copy(memory, offset, from, bytes);
         if (bytes > 0) as_memory(memory)->upload(offset, from, bytes);
     });
@@ -119,7 +104,7 @@ halpool_status upload(DeviceMemory *memory, std::size_t offset, const void *from
 
 halpool_status download(const DeviceMemory *memory, std::size_t offset, void *to, std::size_t bytes,
                         halpool_error *error) noexcept {
-    return guarded(error, [&](Device &) {
+    return with_device(error, [&](Device &) {
         check_copy(memory, offset, to, bytes);
         if (bytes > 0) as_memory(memory)->download(offset, to, bytes);
     });
@@ -128,7 +113,7 @@ halpool_status download(const DeviceMemory *memory, std::size_t offset, void *to
 void *pointer(const DeviceMemory *) noexcept { return nullptr; }
 
 halpool_status run(const DeviceLaunch &launch, halpool_error *error) noexcept {
-    return guarded(error, [&](Device &device) { run_kernel(device, launch); });
+    return with_device(error, [&](Device &device) { run_kernel(device, launch); });
 }
 
 }  // namespace

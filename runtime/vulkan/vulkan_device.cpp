@@ -1,6 +1,8 @@
 #include "vulkan_device.hpp"
 
 #include "failure.hpp"
+#include "vulkan_kernels.hpp"
+#include "vulkan_submission.hpp"
 
 #include <unistd.h>
 
@@ -392,12 +394,30 @@ constexpr const char *kForked =
 
 std::atomic<const Device *> chosen_device{nullptr};
 
-// Never destroyed: at exit the driver may be gone before us. Call only when not forked_after_use(): the parent's
-// lock on the initialisation would be held for ever.
+// At exit, or when a shared library that holds us is closed: gives back the driver's threads and memory, and the
+// messenger that points into our code. Made when the device is, so that it goes before what the driver made first. A
+// lost device may hang, and a forked child's is its parent's: those are left.
+struct Owner {
+    Device *device;
+    ~Owner() {
+        if (!device || device->lost() || forked_after_use()) return;
+        device->vk.DeviceWaitIdle(device->handle);
+        destroy_kernels();
+        destroy_idle_submissions();
+        // What still comes, from destructors of the program's own, touches the device no more.
+        device->lose("the program is ending");
+        device->destroyed = true;
+        device->vk.DestroyDevice(device->handle, nullptr);
+        destroy_instance(*device);
+    }
+};
+
+// Call only when not forked_after_use(): the parent's lock on the initialisation would be held for ever.
 Probe &probe() {
     static Probe *const probe = [] {
         auto *const found = new Probe(find_device());
         chosen_device.store(found->device.get(), std::memory_order_release);
+        static const Owner owner{found->device.get()};
         return found;
     }();
     return *probe;

@@ -45,6 +45,7 @@ public:
 
     std::mutex queue_mutex;
     std::atomic<std::uint32_t> allocations{0};  // of VkDeviceMemory
+    std::atomic<bool> destroyed{false};         // with all its memory: the program is ending
 
     // Throws Failure unless `result` is VK_SUCCESS. VK_ERROR_DEVICE_LOST loses the device.
     void check(VkResult result, const char *call);

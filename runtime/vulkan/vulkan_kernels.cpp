@@ -187,9 +187,17 @@ VkPipeline Kernel::compile(const Sizes &sizes) {
     return pipeline;
 }
 
-// The entry points of one kernel object. Once loaded never destroyed: plans do not own it, and at exit the driver
-// may be gone before us.
+// The entry points of one kernel object. Plans do not own it: once loaded it lives as long as the device.
 using Program = std::vector<std::unique_ptr<Kernel>>;
+
+struct Programs {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Program>> all;
+};
+Programs &programs() {
+    static Programs *const programs = new Programs;  // leaked: no order of destructors matters
+    return *programs;
+}
 
 Kernel &find_kernel(const Program &program, const char *name) {
     for (const auto &kernel : program) {
@@ -200,14 +208,14 @@ Kernel &find_kernel(const Program &program, const char *name) {
 
 // Loads the program on first use into the kernel object's own variable, which no call changes again.
 void load(Device &device, void **state, const char *code, std::size_t bytes) {
-    static std::mutex *const mutex = new std::mutex;
-    const std::lock_guard lock(*mutex);
+    const std::lock_guard lock(programs().mutex);
     if (*state != nullptr) return;
     auto program = std::make_unique<Program>();
     for (EntryPoint &entry : decode_kernel_container(code, bytes)) {
         program->push_back(std::make_unique<Kernel>(device, std::move(entry)));
     }
-    *state = program.release();
+    programs().all.push_back(std::move(program));
+    *state = programs().all.back().get();
 }
 
 // ---- A call of a kernel's host part ----
@@ -296,6 +304,11 @@ std::array<std::uint32_t, 3> extents(int x, int y, int z) {
 }
 
 }  // namespace
+
+void destroy_kernels() {
+    const std::lock_guard lock(programs().mutex);
+    programs().all.clear();
+}
 
 void run_kernel(Device &device, const DeviceLaunch &launch) {
     require(launch.stream == nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "a stream was given: Vulkan has none");

@@ -10,6 +10,9 @@ namespace halpool::vulkan {
 // Runs the kernel to its end, or prepares it. Throws Failure.
 void run_kernel(Device &device, const DeviceLaunch &launch);
 
+// All that were loaded, before the device is destroyed.
+void destroy_kernels();
+
 }  // namespace halpool::vulkan
 
 #endif

@@ -17,7 +17,7 @@
     X(CreateDevice) X(GetDeviceProcAddr)
 
 #define HALPOOL_VULKAN_DEVICE_FUNCTIONS(X)                                                                      \
-    X(GetDeviceQueue) X(QueueSubmit)                                                                            \
+    X(DestroyDevice) X(DeviceWaitIdle) X(GetDeviceQueue) X(QueueSubmit)                                         \
     X(CreateBuffer) X(DestroyBuffer) X(GetBufferMemoryRequirements) X(BindBufferMemory)                         \
     X(AllocateMemory) X(FreeMemory) X(MapMemory) X(FlushMappedMemoryRanges) X(InvalidateMappedMemoryRanges)     \
     X(CreateCommandPool) X(DestroyCommandPool) X(ResetCommandPool) X(AllocateCommandBuffers)                    \

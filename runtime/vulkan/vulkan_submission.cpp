@@ -29,7 +29,7 @@ void barrier(const Functions &vk, VkCommandBuffer commands, VkPipelineStageFlags
 constexpr VkPipelineStageFlags kCompute = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
                                kTransfer = VK_PIPELINE_STAGE_TRANSFER_BIT;
 
-// Idle submissions, never destroyed: at exit the driver may be gone before us.
+// Leaked, so that no order of destructors matters; destroy_idle_submissions empties it.
 struct Idle {
     std::mutex mutex;
     std::vector<std::unique_ptr<Submission>> submissions;
@@ -223,6 +223,11 @@ void Submission::download(VkBuffer from, VkDeviceSize offset, std::byte *to, VkD
         stage.invalidate(0, piece);
         std::memcpy(to + done, stage.mapped(), piece);
     }
+}
+
+void destroy_idle_submissions() {
+    const std::lock_guard lock(idle().mutex);
+    idle().submissions.clear();
 }
 
 SubmissionLease::SubmissionLease(Device &device) : device_(device) {

@@ -76,6 +76,9 @@ private:
     std::unique_ptr<Submission> submission_;
 };
 
+// Before the device is destroyed.
+void destroy_idle_submissions();
+
 }  // namespace halpool::vulkan
 
 #endif
