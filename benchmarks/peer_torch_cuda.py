@@ -3,9 +3,14 @@
 Run by a Python that has torch; it allocates an output a call, from its caching allocator.
 """
 
-import torch
+import sys
 
-import peer
+try:
+    import torch
+
+    import peer  # needs numpy
+except ImportError as reason:
+    sys.exit(f"{sys.executable}: {reason}")
 
 
 class TorchCuda(peer.Peer):
