@@ -13,4 +13,5 @@ if "$CMAKE" -S "$SOURCE" -B "$tree/refused" -DCMAKE_MAKE_PROGRAM="$MAKE_PROGRAM"
     -DHALPOOL_EMITTED_KERNELS="$BUILD/kernels" -DHALPOOL_BUILD_CLI=OFF >"$tree/refused.txt" 2>&1; then
     exit 1
 fi
-grep -F "are for $SYSTEM" "$tree/refused.txt"
+# CMake wraps the message's lines where it likes.
+tr -s ' \n' ' ' <"$tree/refused.txt" | grep -F "are for $SYSTEM"

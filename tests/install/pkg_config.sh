@@ -5,7 +5,8 @@ build=$WORK/pkg_config
 rm -rf "$build"
 mkdir -p "$build"
 export PKG_CONFIG_PATH
-PKG_CONFIG_PATH=$(dirname "$(find "$PREFIX" -name halpool.pc)")
+# The build host's; other systems' are in folders of their own.
+PKG_CONFIG_PATH=$(dirname "$(find "$PREFIX"/lib* -name halpool.pc)")
 [[ $("$PKG_CONFIG" --modversion halpool) == 0.* ]]
 
 "$CXX" -std=c++17 -Wall -Wextra -Werror -pedantic "$CONSUMERS/cxx/pool.cpp" -o "$build/pool_cxx" \
