@@ -346,6 +346,28 @@ TEST_F(BadArguments, ShapesOfMoreBytesThan64BitsAreRefused) {
     }
 }
 
+TEST_F(BadArguments, TensorsOfMoreBytesThanThisMachineAddressesAreRefused) {
+    constexpr int bits = std::numeric_limits<std::ptrdiff_t>::digits;  // addresses differ by less than 2^bits
+    const std::string word = std::to_string(bits + 1) + " bits";
+    const Ints fits = {1, 1, 6, std::int64_t{1} << (bits - 5)};
+    in_ = {HALPOOL_FLOAT32, 4, fits.data(), nullptr};
+    Ints pooled(4);
+    EXPECT_EQ(halpool_avg_pool2d_output_shape(&options_, &in_, pooled.data(), nullptr), HALPOOL_OK);
+    const Ints too_many = {1, 1, 8, std::int64_t{1} << (bits - 5)};
+    in_.shape = too_many.data();
+    expect_problem_refused(HALPOOL_ERROR_INVALID_ARGUMENT, word.c_str());
+    expect_shape_refused();
+
+    // A few elements, too far apart.
+    in_ = input_layout_.desc();
+    for (const std::int64_t sign : {1, -1}) {
+        Ints strides = input_layout_.strides;
+        strides[0] = sign * (std::int64_t{1} << (bits - 2));
+        in_.strides = strides.data();
+        expect_problem_refused(HALPOOL_ERROR_INVALID_ARGUMENT, word.c_str());
+    }
+}
+
 TEST_F(BadArguments, StridesThatReachBeyond64BitsAreRefused) {
     for (const std::int64_t huge :
          {kInt64Max, -kInt64Max, std::numeric_limits<std::int64_t>::min(), kInt64Max / 4})

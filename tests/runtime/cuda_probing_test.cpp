@@ -4,9 +4,7 @@
 #include "device_api.hpp"
 #include "kernels_under_test.hpp"
 #include "runtime/fake_cuda_driver.hpp"
-
-#include <gtest/gtest-spi.h>
-#include <gtest/gtest.h>
+#include "runtime/process_with_driver.hpp"
 
 #include <dlfcn.h>
 #include <sys/wait.h>
@@ -36,29 +34,10 @@ std::string made_directory(const std::string &name) {
     return directory;
 }
 
-// Runs `body` and gives the process's exit code. gtest is silent in the processes that it starts for EXPECT_EXIT.
-template <class Body>
-int exit_code_of(Body body) {
-    ::testing::TestPartResultArray failures;
-    {
-        const ::testing::ScopedFakeTestPartResultReporter reporter(
-            ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ALL_THREADS, &failures);
-        body();
-    }
-    for (int i = 0; i < failures.size(); ++i) std::cerr << failures.GetTestPartResult(i) << std::endl;
-    return failures.size() == 0 ? 0 : 1;
-}
-
-// Runs `body` in a new process that looks for libcuda.so.1 in `directory` first. See fake_cuda_driver.hpp for
-// settings.
+// See fake_cuda_driver.hpp for settings.
 template <class Body>
 void with_driver(const std::string &directory, const std::string &settings, Body body) {
-    static const std::string before = std::getenv("LD_LIBRARY_PATH") ? std::getenv("LD_LIBRARY_PATH") : "";
-    setenv("LD_LIBRARY_PATH", (before.empty() ? directory : directory + ":" + before).c_str(), 1);
-    setenv("HALPOOL_FAKE_CUDA", settings.c_str(), 1);
-    for (const char *variable : {"HALPOOL_TARGET", "HALPOOL_KERNEL"}) unsetenv(variable);
-    GTEST_FLAG_SET(death_test_style, "threadsafe");  // executes this program anew
-    EXPECT_EXIT(std::exit(exit_code_of(body)), ::testing::ExitedWithCode(0), "");
+    in_process_with(directory, {{"HALPOOL_FAKE_CUDA", settings}}, body);
 }
 
 // Changes what the driver does from here on.

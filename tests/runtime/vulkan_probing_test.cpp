@@ -6,12 +6,10 @@
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
 #include "runtime/faulty_vulkan_loader.hpp"
+#include "runtime/process_with_driver.hpp"
 
 #define VK_NO_PROTOTYPES
 #include <vulkan/vulkan.h>
-
-#include <gtest/gtest-spi.h>
-#include <gtest/gtest.h>
 
 #include <dlfcn.h>
 #include <sys/wait.h>
@@ -34,37 +32,15 @@ extern "C" const char *__asan_default_options() { return "detect_leaks=0"; }
 namespace halpool_test {
 namespace {
 
-using Variables = std::map<std::string, std::string>;
-
 const std::string kFaultyLoader = HALPOOL_FAULTY_VULKAN_DIR, kRealLoader;
 
-// Runs `body` and gives the process's exit code. gtest is silent in the processes that it starts for EXPECT_EXIT.
+// With the validation layer if the machine has it. See faulty_vulkan_loader.hpp for settings.
 template <class Body>
-int exit_code_of(Body body) {
-    ::testing::TestPartResultArray failures;
-    {
-        const ::testing::ScopedFakeTestPartResultReporter reporter(
-            ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ALL_THREADS, &failures);
-        body();
-    }
-    for (int i = 0; i < failures.size(); ++i) std::cerr << failures.GetTestPartResult(i) << std::endl;
-    return failures.size() == 0 ? 0 : 1;
-}
-
-// Runs `body` in a new process that looks for libvulkan.so.1 in `directory` first, with the validation layer if
-// the machine has it. See faulty_vulkan_loader.hpp for settings.
-template <class Body>
-void with_loader(const std::string &directory, const std::string &settings, const Variables &variables,
-                 Body body) {
-    static const std::string before = std::getenv("LD_LIBRARY_PATH") ? std::getenv("LD_LIBRARY_PATH") : "";
-    setenv("LD_LIBRARY_PATH", (directory.empty() ? before : directory + ":" + before).c_str(), 1);
-    setenv("HALPOOL_FAULTY_VULKAN", settings.c_str(), 1);
-    for (const char *variable : {"HALPOOL_TARGET", "HALPOOL_KERNEL", "HALPOOL_VULKAN_DEVICE"}) unsetenv(variable);
-    setenv("HALPOOL_VULKAN_VALIDATION", HALPOOL_VULKAN_VALIDATION_LAYER ? "1" : "0", 1);
-    for (const auto &[name, value] : variables) setenv(name.c_str(), value.c_str(), 1);
-    GTEST_FLAG_SET(death_test_style, "threadsafe");  // executes this program anew
-    EXPECT_EXIT(std::exit(exit_code_of(body)), ::testing::ExitedWithCode(0), "");
-    for (const auto &[name, value] : variables) unsetenv(name.c_str());
+void with_loader(const std::string &directory, const std::string &settings, const Variables &variables, Body body) {
+    Variables all = variables;
+    all["HALPOOL_FAULTY_VULKAN"] = settings;
+    all.emplace("HALPOOL_VULKAN_VALIDATION", HALPOOL_VULKAN_VALIDATION_LAYER ? "1" : "0");
+    in_process_with(directory, all, body);
 }
 
 template <class Body>
