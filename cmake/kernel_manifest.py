@@ -80,6 +80,8 @@ def read_targets(schedules):
             keys, problem = keys + wrong[:1], f"has keys that do not match {error.rule_definition['pattern']}: {', '.join(wrong)}"
         elif error.rule == "oneOf":
             problem = "must name either a system or a device"
+        elif error.rule == "anyOf":
+            problem = "must have either a triple, or compilers and their toolchain_file"
         elif error.rule == "required":
             problem = f"lacks {', '.join(key for key in error.rule_definition if key not in error.value)}"
         elif "description" in error.definition:

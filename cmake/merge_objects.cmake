@@ -1,5 +1,6 @@
 # merge_objects(OUTPUT LIBRARY): one object of all those of an object library, whose internals are local: only halpool_*
-# can be seen by, or collide with, what a program links besides. With sanitizers the objects stay as they are.
+# can be seen by, or collide with, what a program links besides. With sanitizers, and on a system
+# whose objects are not ELF, they stay as they are.
 function(merge_objects output library)
   target_include_directories(${library} PUBLIC ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(${library} PRIVATE halpool_compile_flags)
@@ -8,7 +9,7 @@ function(merge_objects output library)
   # optimisation's objects.
   target_compile_options(${library} PRIVATE -Wconversion -Wno-sign-conversion -fno-lto
     $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
-  if(HALPOOL_SANITIZE)
+  if(HALPOOL_SANITIZE OR NOT system_elf)
     set(${output} $<TARGET_OBJECTS:${library}> PARENT_SCOPE)
     return()
   endif()

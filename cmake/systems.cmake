@@ -14,10 +14,10 @@ include(cmake/target_systems.cmake)
 
 foreach(system IN LISTS HALPOOL_OTHER_SYSTEMS)
   read_target_system(${system})
-  find_program(HALPOOL_${system}_COMPILER ${system_triple}-g++)
+  find_program(HALPOOL_${system}_COMPILER ${system_cxx})
   if(NOT HALPOOL_${system}_COMPILER)
     list(JOIN HALPOOL_TARGETS_OF_${system} ", " targets)
-    message(FATAL_ERROR "halpool: HALPOOL_TARGETS names ${targets}, which ${system_triple}-g++ compiles for, and it was not found. "
+    message(FATAL_ERROR "halpool: HALPOOL_TARGETS names ${targets}, which ${system_cxx} compiles for, and it was not found. "
       "On Debian: apt-get install ${system_package}")
   endif()
 

@@ -9,6 +9,7 @@ namespace halpool {
 namespace {
 
 constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
+constexpr std::ptrdiff_t kMaxSpan = std::numeric_limits<std::ptrdiff_t>::max();
 
 struct DTypeFacts {
     const char *name;
@@ -41,11 +42,11 @@ std::string list(const std::int64_t *values, std::size_t count) {
 
 std::int64_t checked(bool overflow, std::int64_t value, const char *what, const std::string &shape) {
     require(!overflow, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what, " of shape ", shape,
-            " has a size in bytes that does not fit 64 bits");
+            " has a size in bytes that does not fit ", 8 * sizeof(std::ptrdiff_t), " bits");
     return value;
 }
 
-// What holds for a tensor of any rank: pointers, extents, and that every byte offset in it fits 64 bits.
+// What holds for a tensor of any rank: pointers, extents, and that every byte offset in it fits an address.
 void check_tensor(const halpool_tensor_desc &tensor, const char *what) {
     const DTypeFacts &dtype = facts(tensor.dtype);
     require(tensor.rank >= 0 && tensor.rank <= 64, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what, " has rank ",
@@ -61,23 +62,23 @@ void check_tensor(const halpool_tensor_desc &tensor, const char *what) {
         empty |= tensor.shape[i] == 0;
     }
     // Extents of zero count as one here: PyTorch's strides of an empty tensor do the same, and no sum below may overflow.
-    std::int64_t bytes = dtype.bytes;
+    std::ptrdiff_t bytes = dtype.bytes;
     for (std::size_t i = 0; i < rank; ++i) {
         bool overflow = __builtin_mul_overflow(bytes, std::max<std::int64_t>(tensor.shape[i], 1), &bytes);
         checked(overflow, 0, what, shape);
     }
     if (tensor.strides == nullptr || empty) return;
-    std::int64_t below = 0, above = 0;
+    std::ptrdiff_t below = 0, above = 0;
     for (std::size_t i = 0; i < rank; ++i) {
-        std::int64_t reach = 0;
+        std::ptrdiff_t reach = 0;
         bool overflow = tensor.strides[i] < -kInt64Max ||
                         __builtin_mul_overflow(tensor.shape[i] - 1, tensor.strides[i], &reach) ||
-                        __builtin_mul_overflow(reach, std::int64_t{dtype.bytes}, &reach) ||
+                        __builtin_mul_overflow(reach, dtype.bytes, &reach) ||
                         __builtin_add_overflow(reach < 0 ? below : above, reach, reach < 0 ? &below : &above);
         checked(overflow, 0, what, shape);
     }
-    std::int64_t span = 0;
-    checked(__builtin_sub_overflow(above, below, &span) || span > kInt64Max - dtype.bytes, 0, what, shape);
+    std::ptrdiff_t span = 0;
+    checked(__builtin_sub_overflow(above, below, &span) || span > kMaxSpan - dtype.bytes, 0, what, shape);
 }
 
 // One integer or [height, width], within 32 bits as PyTorch demands.

@@ -33,6 +33,7 @@ assert "prefrence" in refuse(lambda d: d["targets"][first].update(prefrence=1), 
 assert '"preference"' in refuse(lambda d: d["targets"][first].update(preference="high"), "preference must be integer")
 assert first in refuse(lambda d: d["targets"][first].pop("requires"), "lacks requires")
 assert first in refuse(lambda d: d["targets"][first].update(device="cuda"), "either a system or a device")
+assert first_system in refuse(lambda d: d["systems"][first_system].pop("triple"), "either a triple, or compilers")
 assert "sparc" in refuse(lambda d: d["targets"][first].update(system="sparc-64"), "'sparc-64'; known:", first_system)
 assert "Bad Name" in refuse(lambda d: d["targets"].update({"Bad Name": d["targets"][first]}), "do not match", "Bad Name")
 assert "emulators" in refuse(lambda d: d["systems"][first_system]["emulators"][0].update(targets=["none-such"]),

@@ -1,5 +1,4 @@
 """The README's line for one target builds archives and no others, no symbol of another target, and a program links with it."""
-import os
 import re
 import subprocess
 import sys
@@ -12,17 +11,13 @@ folder = tree.WORK / "alone" / target
 option = f"-DHALPOOL_TARGETS={target}"
 assert option in readme_lines.BUILDS, f"README.md has no line for {target}"
 tree.build(folder, option)
-library_folder = tree.archives(folder, target)
 
 found = {path.name for path in folder.rglob("libhalpool_*.a")}
 assert found == {f"libhalpool_{name}.a" for name in ("runtime", "absent", target, tree.component(target))}, found
 
 others = [name for name in tree.TARGETS if name != target]
 devices = {facts["device"] for facts in tree.TARGETS.values() if "device" in facts} - {tree.TARGETS[target].get("device")}
-symbols = set()
-for archive in sorted(library_folder.glob("*.a")):
-    symbols |= set(subprocess.run([os.environ["NM"], "--format=just-symbols", archive], text=True, check=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.split())
+symbols = tree.symbols(folder, target)
 assert any(symbol.endswith(re.sub(r"\W", "_", target) + "_argv") for symbol in symbols), "no kernel of its own"
 for other in others:
     of_other = [symbol for symbol in symbols if re.search(f"_{re.sub(r'[^a-z0-9]', '_', other)}(_argv)?$", symbol)]
@@ -48,7 +43,7 @@ int main() {
 }
 """)
 tree.run(tree.compiler(target), "-std=c++17", folder / "consumer.cpp", f"-I{prefix}/include", f"-L{pkg_config.parent.parent}",
-         *libraries, "-o", folder / "consumer")
+         *libraries, *tree.program_options(target), "-o", folder / "consumer", env=tree.link_environment(target))
 emulator = tree.SYSTEMS[tree.TARGETS[target]["system"]]["emulators"][0]["command"].split() if tree.is_foreign(target) else []
 listed = tree.run(*emulator, folder / "consumer", stdout=subprocess.PIPE, text=True).stdout.split()
 assert listed == [target, "portable"], listed

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,21 @@ def is_foreign(target):
 
 def compiler(target):
     """The C++ compiler that links programs for this target."""
-    return f"{SYSTEMS[TARGETS[target]['system']]['triple']}-g++" if is_foreign(target) else os.environ["CXX"]
+    if not is_foreign(target):
+        return os.environ["CXX"]
+    system = SYSTEMS[TARGETS[target]["system"]]
+    return system["compilers"]["cxx"] if "compilers" in system else system["triple"] + "-g++"
+
+
+def link_environment(target):
+    """The environment in which that compiler links."""
+    return {**os.environ, **(SYSTEMS[TARGETS[target]["system"]].get("link_environment", {}) if is_foreign(target) else {})}
+
+
+def program_options(target):
+    """What that compiler needs besides to link a program that the system's emulator runs."""
+    options = SYSTEMS[TARGETS[target]["system"]].get("program_options", []) if is_foreign(target) else []
+    return [option.replace("{source}", str(SOURCE)) for option in options]
 
 
 def run(*words, **options):
@@ -49,6 +64,22 @@ def build(folder, *options):
     run(CMAKE, "--build", folder, stdout=subprocess.DEVNULL)
 
 
+def tree_of(folder, target):
+    """The tree, this one or one in it, that builds the target's archive."""
+    return folder / "systems" / component(target) / "build" if is_foreign(target) else folder
+
+
 def archives(folder, target):
     """The folder of libraries in the tree `folder` that holds the target's archive, once built."""
-    return folder / "systems" / component(target) / "build/lib" if is_foreign(target) else folder / "lib"
+    return tree_of(folder, target) / "lib"
+
+
+def symbols(folder, target):
+    """The names in all those libraries, by the nm that CMake found for their format."""
+    nm = re.search("^CMAKE_NM:.*=(.*)$", (tree_of(folder, target) / "CMakeCache.txt").read_text(), re.M)[1]
+    found = set()
+    for archive in sorted(archives(folder, target).glob("*.a")):
+        listed = subprocess.run([nm, "--format=posix", archive], text=True, check=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL).stdout
+        found |= {line.split()[0] for line in listed.splitlines() if line}
+    return found

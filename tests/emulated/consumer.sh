@@ -1,5 +1,5 @@
 # A program made of installed headers and archives by the cross compiler alone; linked statically, and with the system's
-# shared libraries.
+# shared libraries, where it has any.
 set -euxo pipefail
 prefix=$WORK/consumer/prefix
 rm -rf "$WORK/consumer"
@@ -8,10 +8,11 @@ rm -rf "$WORK/consumer"
 pkg_config=$(find "$prefix" -name halpool.pc)
 archives=$(sed -n 's/^Libs: -L${libdir} //p' "$pkg_config")
 compile() {
-    "$CXX" -std=c++17 -Wall -Wextra -Werror "$CONSUMER" -I"$prefix/include" -L"$prefix/lib" $archives "$@"
+    "$CXX" -std=c++17 -Wall -Wextra -Werror "$CONSUMER" -I"$prefix/include" -L"$prefix/lib" $archives $PROGRAM_OPTIONS "$@"
 }
-compile -static -o "$WORK/consumer/static"
-compile -o "$WORK/consumer/dynamic"
-for program in static dynamic; do
-    $EMULATOR "$WORK/consumer/$program" | diff - "$KNOWN_ANSWER"
+for linkage in $LINKAGES; do
+    options=()
+    if [[ $linkage == static ]]; then options=(-static); fi
+    compile "${options[@]}" -o "$WORK/consumer/$linkage"
+    $EMULATOR "$WORK/consumer/$linkage" | diff - "$KNOWN_ANSWER"
 done

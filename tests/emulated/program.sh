@@ -10,7 +10,7 @@ header += " " * (-(len(header) + 11) % 64) + "\n"
 open(sys.argv[1], "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
                               + struct.pack("<16f", *range(1, 17)))
 PYTHON
-$EMULATOR "$BUILD/bin/halpool" avg_pool2d "$work/in.npy" "$work/out.npy" --kernel-size 3 --stride 2 --padding 1 --ceil-mode \
+$EMULATOR "$PROGRAM" avg_pool2d "$work/in.npy" "$work/out.npy" --kernel-size 3 --stride 2 --padding 1 --ceil-mode \
     --json >"$work/report.json"
 "$PYTHON" - "$work/out.npy" "$work/report.json" "$KNOWN_ANSWER" <<'PYTHON'
 import json, struct, sys
@@ -22,7 +22,7 @@ PYTHON
 
 if grep -q no_pictures "$BUILD/build.ninja"; then
     status=0
-    $EMULATOR "$BUILD/bin/halpool" avg_pool2d "$work/in.npy" "$work/out.png" --kernel-size 3 2>"$work/error.txt" || status=$?
+    $EMULATOR "$PROGRAM" avg_pool2d "$work/in.npy" "$work/out.png" --kernel-size 3 2>"$work/error.txt" || status=$?
     [[ $status == 2 && ! -e $work/out.png ]]
     grep -F 'writes no pictures' "$work/error.txt"
 fi
