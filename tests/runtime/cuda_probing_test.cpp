@@ -461,6 +461,32 @@ TEST(CudaLaunch, CudaPointersArePooledOnCudaWithoutBeingAskedTo) {
 
 // ---- Refused before anything is launched -----------------------------------------------------------------------
 
+TEST(CudaLaunch, DataThatIsNotAlignedTo16BytesRunsAKernelThatNeedsNoAlignment) {
+    with_driver(kFakeDriver, "", [] {
+        const Caller caller;
+        const Problem problem{{1, 64, 32, 32}, {2}};
+        const PlanAttempt made = make_plan(problem, channels_last(problem.input_shape), channels_last({1, 64, 16, 16}), nullptr,
+                                           nullptr, HALPOOL_DEVICE_CUDA);
+        ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
+        const std::string kernel = halpool_plan_kernel(made.plan.get());
+        ASSERT_NE(kernel.find("-a16_"), std::string::npos) << kernel;
+        auto *const input = static_cast<char *>(fake().allocate(FakeMemory::device, caller.primary, 64 * 32 * 32 * 4 + 16));
+        auto *const output = static_cast<char *>(fake().allocate(FakeMemory::device, caller.primary, 64 * 16 * 16 * 4 + 16));
+        const auto blocks_at = [&](std::size_t input_offset, std::size_t output_offset) {
+            const Outcome outcome = execute(made, input + input_offset, output + output_offset);
+            EXPECT_EQ(outcome.status, HALPOOL_OK) << outcome.message;
+            return fake().launches().back().blocks[0];
+        };
+        // A thread of the aligned kernel computes 4 elements, of the other 2.
+        const unsigned int aligned = blocks_at(0, 0);
+        EXPECT_EQ(blocks_at(16, 16), aligned);
+        for (const std::size_t offset : {4, 8, 12}) {
+            EXPECT_EQ(blocks_at(offset, 0), 2 * aligned);
+            EXPECT_EQ(blocks_at(0, offset), 2 * aligned);
+        }
+    });
+}
+
 TEST(CudaLaunch, RefusesHostPointers) {
     with_driver(kFakeDriver, "", [] {
         const Caller caller;

@@ -576,6 +576,23 @@ TEST_P(MemoryExecution, TakesTensorsOfManyPlanes) {
     for (std::size_t i = 0; i < got.size(); ++i) ASSERT_EQ(got[i], static_cast<float>(i)) << "element " << i;
 }
 
+// More launches than one, whose data does not start at multiples of what devices align offsets to.
+TEST_P(MemoryExecution, TakesMorePlanesThanALaunchHasBlocks) {
+    constexpr std::int64_t planes = 150001;
+    const Problem problem{{planes, 1, 3, 3}, {3}};
+    const StridedLayout input = planar(problem.input_shape), output = planar({planes, 1, 1, 1});
+    const PlanAttempt made = make_plan(problem, input, output, nullptr, nullptr, device());
+    ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
+    std::vector<float> values(input.count());
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i / 9);
+    const MemoryPtr in = create_from(device(), values), out = create(output.count() * sizeof(float));
+    halpool_error error;
+    ASSERT_EQ(halpool_plan_execute_memory(made.plan.get(), in.get(), 0, out.get(), 0, nullptr, &error), HALPOOL_OK)
+        << error.message;
+    const std::vector<float> got = floats_of(out.get());
+    for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], static_cast<float>(i), 0.02f) << "plane " << i;
+}
+
 HALPOOL_TEST_EVERY_DEVICE(MemoryExecution);
 
 TEST(MemoryExecutionOnTheCpu, TakesViewsWalkedBackwards) {
