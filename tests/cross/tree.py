@@ -75,8 +75,11 @@ def archives(folder, target):
 
 
 def symbols(folder, target):
-    """The names in all those libraries, by the nm that CMake found for their format."""
-    nm = re.search("^CMAKE_NM:.*=(.*)$", (tree_of(folder, target) / "CMakeCache.txt").read_text(), re.M)[1]
+    """The names in all those libraries."""
+    if is_foreign(target) and "compilers" in SYSTEMS[TARGETS[target]["system"]]:
+        nm = SYSTEMS[TARGETS[target]["system"]]["compilers"]["nm"]  # CMake may have found one that reads other formats
+    else:
+        nm = re.search("^CMAKE_NM:.*=(.*)$", (tree_of(folder, target) / "CMakeCache.txt").read_text(), re.M)[1]
     found = set()
     for archive in sorted(archives(folder, target).glob("*.a")):
         listed = subprocess.run([nm, "--format=posix", archive], text=True, check=True, stdout=subprocess.PIPE,
