@@ -5,6 +5,8 @@
 
 #include "pool_algorithm.hpp"
 
+#include <halpool/internal/kernel_convention.h>
+
 namespace halpool {
 
 // Parameters from schedules/.
@@ -14,9 +16,6 @@ struct GpuSchedule {
     int tile_columns;  // output columns of a block, where a block computes a tile
     int threads;       // of a block
 };
-
-// Channels of a block, where its threads are channels x something.
-inline constexpr int kChannelLanes = 32;
 
 // borders: every value that `border` may have, as conditions; each gets a kernel, so that no condition is left in them.
 

@@ -53,9 +53,9 @@ std::int64_t blocks_of_slice(const KernelRow &row, const View &view) {
     const std::int64_t width = view.output[nhwc ? 1 : 0], height = view.output[nhwc ? 2 : 1];
     const std::int64_t channels = nhwc ? view.output[0] : 1;
     switch (row.window) {
-    case WindowClass::global: return nhwc ? divide_up(channels, row.tile_columns) : 1;
+    case WindowClass::global: return nhwc ? divide_up(channels, kChannelLanes) : 1;
     case WindowClass::separable:
-        return nhwc ? divide_up(channels, row.lanes) * divide_up(width, row.tile_columns) * height
+        return nhwc ? divide_up(channels, kChannelLanes) * divide_up(width, row.tile_columns) * height
                     : divide_up(width, row.tile_columns) * height;
     default:
         return divide_up(divide_up(nhwc ? channels : width, row.lanes) * (nhwc ? width : 1) *
@@ -89,7 +89,7 @@ std::int64_t loop_iterations(const KernelRow &row, const View &view) {
         return divide_up(view.y.kernel, 2) * (divide_up(view.x.kernel, 8) + 2);
     }
     if (row.window == WindowClass::global) {
-        const std::int64_t lanes = row.layout == KernelLayout::nhwc ? row.threads / 32 : row.threads;
+        const std::int64_t lanes = row.layout == KernelLayout::nhwc ? row.threads / kChannelLanes : row.threads;
         return divide_up(view.x.input, 16 * lanes);
     }
     return 0;

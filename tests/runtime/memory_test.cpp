@@ -593,6 +593,17 @@ TEST_P(MemoryExecution, TakesMorePlanesThanALaunchHasBlocks) {
     for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], static_cast<float>(i), 0.02f) << "plane " << i;
 }
 
+// Vulkan devices may allow no more than 65535 blocks a launch: 22500 are needed.
+TEST_P(MemoryExecution, OfManyChannelsIsNotRefusedForBlocksThatItDoesNotNeed) {
+    const Problem problem{{1, 32, 300, 300}, {7}, {1}, {3}};
+    const StridedLayout layout = channels_last(problem.input_shape);
+    const PlanAttempt made = make_plan(problem, layout, layout, nullptr, nullptr, device());
+    ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
+    if (device() == HALPOOL_DEVICE_CPU) GTEST_SKIP() << "the CPU has no launches";
+    EXPECT_NE(std::string(halpool_plan_kernel(made.plan.get())).find("_nhwc_separable_"), std::string::npos)
+        << halpool_plan_describe(made.plan.get());
+}
+
 HALPOOL_TEST_EVERY_DEVICE(MemoryExecution);
 
 TEST(MemoryExecutionOnTheCpu, TakesViewsWalkedBackwards) {

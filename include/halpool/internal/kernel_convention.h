@@ -92,6 +92,9 @@ inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCou
     "pad_top",         "pad_left",      "border",        "own_divisor",   "positive_zero", "divisor_begin_h",
     "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "one",           "output"};
 
+// Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
+inline constexpr int kChannelLanes = 32;
+
 using KernelEntry = int (*)(void **arguments);
 
 enum class KernelLayout : std::uint8_t { nchw, nhwc };
