@@ -3,6 +3,7 @@
 #include "gpu_schedule.hpp"
 #include "pool_algorithm.hpp"
 #include "vector_conditions.hpp"
+#include "window_walk.hpp"
 
 #include <halpool/internal/kernel_convention.h>
 
@@ -79,6 +80,7 @@ public:
                      input.dim(nhwc ? 2 : 1).extent()};
 
         if (on_device()) problem.one = *one;
+        problem.walks_down = walks_down();
         if (on_device() && window == Window::separable) {
             // Such windows cost so much that one kernel for all borders is enough.
             problem.border = static_cast<int>(Border::clamped);
@@ -133,6 +135,7 @@ public:
     }
 
     void schedule() {
+        if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(get_target().has_feature(Target::AVX)));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
         if (on_device()) {
             schedule_for_device();
@@ -142,6 +145,9 @@ public:
     }
 
 private:
+    bool walks_down() const {
+        return !on_device() && window == Window::fixed && layout == Layout::nchw && fixed_stride_w == 1;
+    }
     bool on_device() const { return get_target().has_gpu_feature(); }
 
     void schedule_for_device() {
@@ -202,8 +208,14 @@ private:
             schedule_few_channels(output, v, when, s);
         } else if (window == Window::separable) {
             schedule_separable(output, separable_stages, layout, v, when, s);
+        } else if (window == Window::fixed && nhwc) {
+            schedule_channels_last_fixed(output, stages, v, when, s);
         } else if (window == Window::fixed) {
-            (nhwc ? schedule_channels_last_fixed : schedule_planar_fixed)(output, stages, v, when, s);
+            if (walks_down()) {
+                schedule_planar_walk(output, v, when, s);
+            } else {
+                schedule_planar_tiles(output, stages, v, when, s);
+            }
         } else if (nhwc) {
             schedule_channels_last_runtime(output, stages, v, when, s);
         } else if (window == Window::global) {

@@ -2,6 +2,8 @@
 
 #include <halpool/internal/kernel_convention.h>
 
+#include <functional>
+
 using namespace Halide;
 
 namespace halpool {
@@ -23,7 +25,7 @@ void place_blocks(Func output, const Var &tile, const Var &lane, PoolStages &sta
 
 // A tile of `vector` columns and tile_rows rows is computed from row sums that stay in registers. ShiftInwards needs a
 // box of at least one tile, so every variant names the box it takes; the last takes all.
-void schedule_planar_fixed(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
                            const CpuSchedule &schedule) {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi");
     const auto tile = [&](Stage stage, int columns, int rows) {
@@ -52,6 +54,53 @@ void schedule_planar_fixed(Func output, PoolStages &stages, const OutputVariable
 
     Var row = stages.partial.args()[1];
     stages.partial.compute_at(output, xo).vectorize(v.x).unroll(row).store_in(MemoryType::Register);
+}
+
+// Strips of columns, down the plane: WindowWalk carries the rows' sums. A strip is at most tile_columns vectors wide;
+// ShiftInwards lets the last one overlap its neighbour, so the width is chosen by what that costs.
+void schedule_planar_walk(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+    Var xo("xo"), xk("xk"), xi("xi");
+    const auto strips = [&](Stage stage, int lanes, int vectors) {
+        stage.split(v.x, xo, xi, lanes * vectors, TailStrategy::ShiftInwards)
+            .split(xi, xk, xi, lanes)
+            .reorder(xi, xk, v.y, xo, v.c, v.n)
+            .vectorize(xi)
+            .unroll(xk)
+            .never_partition(xo, v.y);
+    };
+    const int lanes = schedule.vector;
+    // Two vectors at once also where the second overlaps the first.
+    const auto two = [&](Stage stage, int lanes) {
+        Var xv("xv");
+        stage.split(v.x, xv, xi, lanes, TailStrategy::ShiftInwards)
+            .split(xv, xo, xk, 2, TailStrategy::RoundUp)
+            .reorder(xi, xk, v.y, xo, v.c, v.n)
+            .vectorize(xi)
+            .unroll(xk)
+            .never_partition(xo, v.y);
+    };
+    // Specializations within specializations: Halide simplifies each against its neighbours, n of them n * n times.
+    const auto wide = [&](Stage stage) {
+        for (int vectors = schedule.tile_columns; vectors > 1; vectors /= 2) {
+            const int strip = lanes * vectors;
+            Expr overlap = (strip - when.width % strip) % strip - (lanes - when.width % lanes) % lanes;
+            strips(stage.specialize(when.width >= strip && overlap * 6 <= when.width), lanes, vectors);
+        }
+        if (schedule.tile_columns > 1) two(stage.specialize(when.width >= lanes && when.width <= 2 * lanes), lanes);
+        strips(stage, lanes, 1);
+    };
+    const auto by_divisor = [&](Expr condition, const std::function<void(Stage)> &schedule_stage) {
+        Stage stage = output.specialize(condition);
+        schedule_stage(stage.specialize(when.uniform == 1));
+        schedule_stage(stage);
+    };
+    Expr clamped = is_border(when, Border::clamped), narrow = is_border(when, Border::narrow);
+    wide(output.specialize(is_border(when, Border::none)));
+    by_divisor(is_border(when, Border::masked), wide);
+    by_divisor(clamped, [&](Stage stage) { strips(stage, lanes, 1); });
+    if (lanes > kNarrow) by_divisor(narrow && when.width >= kNarrow, [&](Stage stage) { two(stage, kNarrow); });
+    strips(output.specialize(narrow), 1, 1);
+    strips(output, 1, 1);
 }
 
 // A tile of tile_columns x tile_rows pixels and a strip of channels is computed from column sums in registers; rows in

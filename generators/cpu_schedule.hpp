@@ -22,8 +22,11 @@ struct CallConditions {
     Halide::Expr stride_w;
 };
 
-void schedule_planar_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
+void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                            const CallConditions &when, const CpuSchedule &schedule);
+// PoolProblem::walks_down.
+void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when,
+                           const CpuSchedule &schedule);
 void schedule_channels_last_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule);
 // Channels-last with a few channels, a constant: vectors run along the row, one for each channel, and are interleaved

@@ -1,5 +1,7 @@
 #include "pool_algorithm.hpp"
 
+#include "window_walk.hpp"
+
 #include <halpool/internal/kernel_convention.h>
 
 #include <algorithm>
@@ -24,7 +26,7 @@ Expr load(const PoolProblem &p, const Coordinates &at) {
 
 // Whether windows of this call may leave the input along an axis; a schedule that specializes on `border` knows it.
 Expr leaves_rows(const PoolProblem &p) { return !is_border(p, Border::none); }
-Expr leaves_columns(const PoolProblem &p) { return is_border(p, Border::masked) || is_border(p, Border::clamped); }
+Expr leaves_columns(const PoolProblem &p) { return !is_border(p, Border::none) && !is_border(p, Border::rows); }
 
 // A value outside the input counts as zero by selection, never by multiplication: the memory read for it may hold NaN.
 Expr or_zero(Expr may_leave, const WindowAxis &axis, Expr i, Expr value) {
@@ -34,7 +36,7 @@ Expr or_zero(Expr may_leave, const WindowAxis &axis, Expr i, Expr value) {
 // Where to read for coordinate i along the axis that vectors run along. Only Border::clamped pays for lanes that stay
 // inside one by one; the others read beside the row and mask (see kernel_convention.h).
 Expr lane_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
-    return select(is_border(p, Border::clamped), clamp(i, 0, axis.input - 1), i);
+    return select(is_border(p, Border::clamped) || is_border(p, Border::narrow), clamp(i, 0, axis.input - 1), i);
 }
 
 // Along the other axes one index serves a whole vector, so clamping costs nothing.
@@ -95,7 +97,20 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
     stages.partial = Func("partial");
     stages.sum = Func("sum");
     const int kernel_h = constant(p.y.kernel), kernel_w = constant(p.x.kernel);
-    if (p.layout == Layout::nchw || p.on_device) {
+    if (p.walks_down) {
+        // Rows first; the windows above and below share their sums.
+        const auto row = [&](const Expr &iy) {
+            return sum_of(kernel_w, true, [&](int i) {
+                Expr ix = window_start(p.x, v.x) + i;
+                Expr tap = load(p, {ix, unsafe_promise_clamped(walked_index(iy, p.y.input), 0, p.y.input - 1), v.c, v.n});
+                return lane_mask(ix, p.x.input, p.border, 2 * i - (kernel_w - 1), tap);
+            });
+        };
+        stages.sum(v.order(p.layout)) = sum_of(kernel_h, true, [&](int j) {
+            Expr iy = window_start(p.y, v.y) + j;
+            return walked(iy, p.y.input, p.border, row(iy));
+        });
+    } else if (p.layout == Layout::nchw || p.on_device) {
         // partial(x, y): the taps of output column x in *input* row y. Rows are shared by the windows above and below.
         Var row("row");
         const auto at = [&](const Expr &y) {

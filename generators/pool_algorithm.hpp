@@ -31,6 +31,7 @@ struct PoolProblem {
     // both layouts, and long sums are compensated floats, for want of fast or of any doubles.
     bool on_device = false;
     Halide::Expr one = {};  // on_device: 1, unknown to the compiler
+    bool walks_down = false;  // planar: the schedule walks down the plane, and rows are handed on (window_walk.hpp)
 };
 
 // The variables of the output, and its definition's left-hand side in the layout's order.

@@ -29,6 +29,8 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
       layout_(row.layout),
       lanes_along_rows_(row.layout == KernelLayout::nchw || row.channels != 0),
       tile_rows_(std::max(row.tile_rows, 1)) {
+    lanes_ = row.lanes;
+    slides_lanes_ = row.window == WindowClass::fixed && row.layout == KernelLayout::nchw && row.stride_w == 1;
     const auto &in = problem.input.shape, &out = problem.output.shape;
     Problem p = problem;
     std::int64_t in_h = in[2], in_w = in[3];
@@ -208,6 +210,7 @@ int KernelCall::enter(const float *input, float *output, const Box &box, Columns
     KernelBuffer divisor_y = buffer(const_cast<float *>(divisor_y_.data()), dy.data(), 1);
     KernelBuffer reciprocal = buffer(const_cast<float *>(reciprocal_.data()), dr.data(), 2);
     std::array<std::int32_t, 6> window = window_;
+    if (slides_lanes_ && columns.end - columns.begin < lanes_) border = Border::narrow;
     std::int32_t border_value = static_cast<std::int32_t>(border), uniform = uniform_;
     float positive_zero = positive_zero_;
     const void *user_context = nullptr;

@@ -44,7 +44,8 @@ private:
     KernelEntry entry_;
     KernelLayout layout_;
     bool lanes_along_rows_;  // else along the channels, where no vector can leave a row
-    std::int64_t tile_rows_;
+    std::int64_t tile_rows_, lanes_;
+    bool slides_lanes_;
     std::int64_t outer_, rows_;
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
     std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left

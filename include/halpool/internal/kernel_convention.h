@@ -39,6 +39,7 @@ enum class Border : std::int32_t {
     masked = 2,   // windows may leave the input anywhere. Taps beside a row may be read (memory of the same tensor lies
                   // there) and are then masked to zero
     clamped = 3,  // the same, but taps beside a row may lie outside the tensor: never read them
+    narrow = 4,   // as clamped, for boxes of fewer columns than a vector has
 };
 
 // The arguments of every kernel's _argv entry: pointers to these, in this order. Buffers are four-dimensional, innermost

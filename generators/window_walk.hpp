@@ -1,0 +1,38 @@
+// Walking down a plane (or along a row) with the sums that neighbouring windows share kept in registers.
+#ifndef HALPOOL_GENERATORS_WINDOW_WALK_HPP
+#define HALPOOL_GENERATORS_WINDOW_WALK_HPP
+
+#include <Halide.h>
+
+namespace halpool {
+
+// Marks for WindowWalk, without which they mean nothing to Halide.
+
+// `value` where 0 <= index < extent, else 0; by `border` (Border of kernel_convention.h) it is known whether index may lie
+// outside at all. index is the same for a whole vector. Memory that value reads is addressed by walked_index(index,
+// extent), never outside.
+Halide::Expr walked(const Halide::Expr &index, const Halide::Expr &extent, const Halide::Expr &border, const Halide::Expr &value);
+Halide::Expr walked_index(const Halide::Expr &index, const Halide::Expr &extent);
+
+// `value` in the lanes where 0 <= index < extent, else 0; which lanes may lie outside, and whether memory may be read there,
+// is known by `border`. side: below 0 for a tap before its window's middle, above 0 for one behind. Of the vectors of one
+// row that a loop computes, only the first is taken to leave it on the left, only the last on the right.
+Halide::Expr lane_mask(const Halide::Expr &index, const Halide::Expr &extent, const Halide::Expr &border, int side, const Halide::Expr &value);
+
+// Takes the innermost loop around walked values. A value that the next iteration has under another index is computed once
+// and handed on in a register; the loop is cut so that in its long middle part no index is tested.
+class WindowWalk : public Halide::Internal::IRMutator {
+public:
+    // masked_loads: whether a masked load costs no more than another.
+    explicit WindowWalk(bool masked_loads) : masked_loads_(masked_loads) {}
+
+private:
+    using Halide::Internal::IRMutator::visit;
+    Halide::Expr visit(const Halide::Internal::Call *) override;
+    Halide::Internal::Stmt visit(const Halide::Internal::For *) override;
+    bool masked_loads_;
+};
+
+}  // namespace halpool
+
+#endif
