@@ -86,6 +86,14 @@ std::vector<Expected> expected_output(const Problem &problem, const std::vector<
     return expected;
 }
 
+// 255x255 windows, tap by tap.
+bool takes_minutes(const Problem &problem, const halpool_plan *plan) {
+    const bool tap_by_tap = std::string(halpool_plan_kernel(plan)).find("_generic_") != std::string::npos;
+    const Axes a = axes(problem);
+    return tap_by_tap && static_cast<double>(planar(output_shape(problem)).count()) *
+                                 static_cast<double>(a.y.kernel * a.x.kernel) > 2e10;
+}
+
 class Workloads : public ::testing::TestWithParam<Workload> {};
 
 TEST_P(Workloads, AreRightInBothLayoutsByTheKernelThatEachTargetTakes) {
@@ -99,6 +107,7 @@ TEST_P(Workloads, AreRightInBothLayoutsByTheKernelThatEachTargetTakes) {
     for (float &value : values) value = static_cast<float>(random() >> 8) * 0x1p-23f - 1;
     const std::vector<Expected> expected = expected_output(problem, values);
 
+    bool executed = false;
     for (const bool last : {false, true}) {
         const StridedLayout input = last ? channels_last(problem.input_shape) : planar(problem.input_shape);
         GuardedExecution execution;
@@ -111,6 +120,8 @@ TEST_P(Workloads, AreRightInBothLayoutsByTheKernelThatEachTargetTakes) {
             ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
             SCOPED_TRACE(::testing::Message() << problem << ": " << halpool_plan_kernel(made.plan.get()));
             ASSERT_EQ(halpool_plan_target(made.plan.get()), target);
+            if (takes_minutes(problem, made.plan.get())) continue;
+            executed = true;
             halpool_error error;
             ASSERT_EQ(execution.run(made.plan.get(), input, Flush::with_page_end, fill, output, &error), HALPOOL_OK)
                 << error.message;
@@ -122,6 +133,7 @@ TEST_P(Workloads, AreRightInBothLayoutsByTheKernelThatEachTargetTakes) {
                     << "element " << e.element << ": got " << output.value(e.element) << ", exact " << e.exact.value;
         }
     }
+    if (!executed) GTEST_SKIP() << "no kernel but those that would take minutes, tap by tap";
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, Workloads, ::testing::ValuesIn(workloads()),
