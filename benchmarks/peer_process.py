@@ -1,9 +1,14 @@
 """A peer of the benchmark, seen from bench.py: a process that obeys the line protocol of peer.hpp."""
 
+import ctypes
 import os
 import signal
 import subprocess
 import tempfile
+
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 
 
 class PeerFailed(Exception):
@@ -12,6 +17,11 @@ class PeerFailed(Exception):
 
 class Unsupported(Exception):
     """A workload that a peer does not do."""
+
+
+def die_with_the_parent():
+    """However bench.py ends: a process that is stopped would stay for ever."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class PeerProcess:
@@ -23,7 +33,8 @@ class PeerProcess:
         self.stderr = tempfile.TemporaryFile()
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            stderr=self.stderr, text=True, env={**os.environ, **environment})
+                                            stderr=self.stderr, text=True, env={**os.environ, **environment},
+                                            preexec_fn=die_with_the_parent)
         except OSError as error:
             raise PeerFailed(f"cannot be started: {error}") from error
 

@@ -52,9 +52,11 @@ def figure_of(report):
         # From 1, so that on a logarithmic axis a loss points the other way.
         axes.barh(middle, speed_up - 1, left=1, height=BAR * 0.92, color=COLOURS[row.layout])
         axes.plot([limit, limit], [middle - BAR * 0.46, middle + BAR * 0.46], color=LIMIT_COLOUR, linewidth=1.6)
-        axes.annotate(f"{speed_up:.1f}", (max(speed_up, 1), middle), xytext=(3, 0), textcoords="offset points",
-                      va="center", fontsize=7, color=COLOURS[row.layout],
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85})
+        # Right of the bar, or of the mark that would cross it.
+        right = max(speed_up, 1)
+        right = limit if right < limit < 1.4 * right else right
+        axes.annotate(f"{speed_up:.{1 if speed_up >= 1.1 else 2}f}", (right, middle), xytext=(3, 0),
+                      textcoords="offset points", va="center", fontsize=7, color=COLOURS[row.layout])
 
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
@@ -71,20 +73,26 @@ def figure_of(report):
         axes.spines[side].set_visible(False)
 
     axes.set_xlabel("times as fast as the best peer (logarithmic)")
-    axes.set_title(title(report, threads), loc="left", fontsize=10)
+    axes.annotate(title(report, threads), (0, 1), xytext=(0, 18), xycoords="axes fraction",
+                  textcoords="offset points", fontsize=10)
+    axes.annotate(peers(report), (0, 1), xytext=(0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=8)
     figure.legend(handles=legend(rows, layouts, report["bound"]), loc="outside lower center", ncols=len(layouts) + 1,
                   frameon=False, fontsize=8)
     return figure
 
 
 def title(report, threads):
-    peers = [name for name in report["versions"] if name not in ("halpool", report["bound"])]
-    names = {"onednn": "oneDNN", "onnxruntime": "ONNX Runtime", "opencv": "OpenCV", "scipy": "SciPy",
-             "torch": "PyTorch", "cudnn": "cuDNN"}
-    libraries = ", ".join(f"{names.get(name, name)} {report['versions'][name]}".strip() for name in peers)
     isa = f", {report['isa']} alone" if report["isa"] else ""
     where = f"{report['cpu']}{isa}" if report["bound"] == "roofline" else "CUDA"
-    return f"halpool against the best of {libraries}\n{where}, {count_of_threads(threads)}, {report['date'][:10]}"
+    return f"Speed-up over the best peer: {where}, {count_of_threads(threads)}, {report['date'][:10]}"
+
+
+def peers(report):
+    names = {"halpool": "halpool", "onednn": "oneDNN", "onnxruntime": "ONNX Runtime", "opencv": "OpenCV",
+             "scipy": "SciPy", "torch": "PyTorch", "cudnn": "cuDNN"}
+    first, *others = [f"{name} {report['versions'][key]}".strip() for key, name in names.items()
+                      if key in report["versions"]]
+    return f"{first} against {', '.join(others)}"
 
 
 def legend(rows, layouts, bound):

@@ -1,5 +1,7 @@
 import pathlib
+import subprocess
 import sys
+import time
 import unittest
 
 from peer_process import PeerFailed, PeerProcess, Unsupported
@@ -18,8 +20,8 @@ for line in sys.stdin:
 """
 
 
-def state(process):
-    return pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+def state(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
 class APeer(unittest.TestCase):
@@ -40,7 +42,26 @@ class APeer(unittest.TestCase):
     def test_stands_still_between_its_turns(self):
         peer = self.start(RESTLESS)
         peer.ask("count")
-        self.assertEqual(state(peer.process), "T")
+        self.assertEqual(state(peer.process.pid), "T")
+
+    def test_does_not_outlive_a_benchmark_that_is_killed(self):
+        benchmark = subprocess.Popen([sys.executable, "-B", "-c", f"""
+import sys
+from peer_process import PeerProcess
+peer = PeerProcess("peer", [sys.executable, "-c", {RESTLESS!r}], {{}})
+peer.ask("count")
+print(peer.process.pid, flush=True)
+sys.stdin.read()"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        peer = pathlib.Path("/proc") / benchmark.stdout.readline().strip()
+        self.assertTrue(peer.exists())
+        benchmark.kill()
+        benchmark.communicate()
+        for _ in range(100):
+            # Where nobody reaps orphans, it stays as a zombie.
+            if not peer.exists() or state(int(peer.name)) == "Z":
+                return
+            time.sleep(0.05)
+        self.fail("the peer is still there")
 
     def test_that_cannot_start_says_why(self):
         peer = self.start("import no_such_library")
