@@ -83,6 +83,12 @@ class ATable(unittest.TestCase):
         *_, line = self.lines(row(halpool=10, roofline=5), row(threads=2, halpool=8, roofline=5))
         self.assertIn(" 1.25 ", line)
 
+    def test_says_the_bandwidth_where_the_bound_is_a_copy(self):
+        measured = Row(row(halpool=10, copy=5).entry, "copy")
+        table = Table([], "copy", [measured.entry["problem"]])
+        self.assertIn("GB/s", table.head())
+        self.assertEqual(table.line(measured, 1e6).split()[-2:], ["100", "halpool_kernel"])
+
     def test_marks_a_wrong_output(self):
         _, line = self.lines(row(halpool=10, roofline=5, onednn=2, scipy=30, wrong=["onednn"]))
         self.assertIn("~2.00 wrong", line)
