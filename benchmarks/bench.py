@@ -2,8 +2,8 @@
 
 Every peer is a process of its own, started once a pass (one pass for each number of threads), with its own buffers
 and its own clock. The workloads are taken one after the other; the peers take turns at each, in interleaved
-rounds, so that a noisy moment meets all of them. A figure is the minimum of all repetitions, in warm caches. The
-outputs are compared: a time counts only for the right answer.
+rounds, so that a noisy moment meets all of them, and stand still between their turns. A figure is the minimum of
+all repetitions, in warm caches. The outputs are compared: a time counts only for the right answer.
 """
 
 import argparse
@@ -18,9 +18,13 @@ import subprocess
 import sys
 import time
 
+from peer_process import PeerFailed, PeerProcess, Unsupported
+from results import Row, Table, summary
+from workload import read_workloads
+
 HERE = pathlib.Path(__file__).resolve().parent
-# Of each device; its bound is the last column: the cost of moving the data.
-PEERS = {"cpu": ("onednn", "onnxruntime"), "cuda": ("cudnn", "torch")}
+# Of each device; its bound is the cost of moving the data.
+PEERS = {"cpu": ("onednn", "onnxruntime", "opencv", "scipy", "torch"), "cuda": ("cudnn", "torch")}
 BOUND = {"cpu": "roofline", "cuda": "copy"}
 WORKLOADS = {"cpu": HERE / "workloads.json", "cuda": HERE / "workloads_cuda.json"}
 ROUNDS = 5
@@ -30,117 +34,99 @@ SHORT_CALL_NS = 100e3
 
 # What all repetitions of one peer at one workload may take; a slower one gets fewer. Such a peer is far behind.
 BUDGET_S = 4.0
-QUICK_BUDGET_S = 0.5
-# More additions than this (W9 and W13) take a library without a trick for large windows seconds a call.
-QUICK_TAPS = 5e8
+QUICK_BUDGET_S = 0.4
+# More additions than this (W13) take a library without a trick for large windows seconds a call.
+QUICK_TAPS = 5e9
 
-
-def pair(value):
-    return value if isinstance(value, list) else [value, value]
-
-
-class Workload:
-    def __init__(self, entry):
-        self.name = entry["name"]
-        self.input = entry["input"]
-        self.kernel = pair(entry["kernel_size"])
-        self.stride = pair(entry.get("stride", self.kernel))
-        self.pad = pair(entry.get("padding", 0))
-        self.count_include_pad = entry.get("count_include_pad", True)
-        self.output = self.input[:2] + [
-            (extent + 2 * pad - kernel) // stride + 1
-            for extent, kernel, stride, pad in zip(self.input[2:], self.kernel, self.stride, self.pad)]
-
-    def __str__(self):
-        def short(values):
-            return "x".join(map(str, values if values[0] != values[1] else values[:1]))
-        text = f"{self.name} {'x'.join(map(str, self.input))} k{short(self.kernel)} s{short(self.stride)}"
-        if any(self.pad):
-            text += f" p{short(self.pad)}" + ("" if self.count_include_pad else " exclude")
-        return text
-
-    def command(self, layout):
-        numbers = self.input + self.kernel + self.stride + self.pad + [int(self.count_include_pad)]
-        return " ".join(["setup", layout, *map(str, numbers)])
-
-    def taps(self):
-        return math.prod(self.output) * math.prod(self.kernel)
-
-    def bytes(self):
-        return 4 * (math.prod(self.input) + math.prod(self.output))
-
-    def tolerance(self):
-        """For inputs within [-1, 1], a peer that adds one tap after the other in f32, and a rounded division."""
-        return (math.prod(self.kernel) + 16) * 2.0 ** -24
-
-
-class PeerFailed(Exception):
-    pass
-
-
-class Unsupported(Exception):
-    """A workload that a peer does not do."""
-
-
-class Peer:
-    def __init__(self, name, command, threads):
-        self.name = name
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        try:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                            env=environment)
-        except OSError as error:
-            raise PeerFailed(f"{name} cannot be started: {error}") from error
-
-    def ask(self, line):
-        """The words after "ok"."""
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the answer below says what there is to say
-        answer = self.process.stdout.readline()
-        status, *words = answer.split() or [f"ended with status {self.process.wait()}"]
-        if status == "unsupported":
-            raise Unsupported(" ".join(words))
-        if status != "ok":
-            raise PeerFailed(f"{self.name}: {line}: {answer.strip() or status}")
-        return words
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
+# --isa: halpool's target, and how each peer is told. SciPy's filter is compiled for every x86-64; the roofline is the
+# machine's.
+ISA_TARGET = {"sse41": "x86-64-sse41", "avx2": "x86-64-avx2"}
+ISA_ENVIRONMENT = {
+    "sse41": {"onednn": {"ONEDNN_MAX_CPU_ISA": "SSE41"},
+              "opencv": {"OPENCV_CPU_DISABLE": "SSE4.2,AVX,FP16,AVX2,AVX512-SKX", "OPENCV_IPP": "sse42"},
+              "torch": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}},
+    "avx2": {"onednn": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+             "opencv": {"OPENCV_CPU_DISABLE": "AVX512-SKX", "OPENCV_IPP": "avx2"},
+             "torch": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}},
+}
+NO_ISA_LIMIT = ("onnxruntime",)
 
 
 def peer_commands(options, threads):
     programs = options.build / "bench"
-    cuda = options.device == "cuda"
-    halpool = [str(programs / "peer_halpool_cuda")] if cuda else [str(programs / "peer_halpool"), "--threads", str(threads)]
+    count = ["--threads", str(threads)]
+    halpool = [str(programs / "peer_halpool_cuda")] if options.device == "cuda" else [
+        str(programs / "peer_halpool"), *count]
     for name in ("target", "kernel"):
         if getattr(options, name):
             halpool += [f"--{name}", getattr(options, name)]
+    # The user's own Python: on x86-64, PyPI has PyTorch for CUDA alone, of gigabytes.
+    users_python = os.environ.get("PYTHON", "python3")
     commands = {
         "halpool": halpool,
-        "roofline": [str(programs / "peer_roofline"), "--threads", str(threads)],
+        "roofline": [str(programs / "peer_roofline"), *count],
         "onednn": [str(programs / "peer_onednn")],
-        "onnxruntime": [sys.executable, str(HERE / "peer_onnxruntime.py"), "--threads", str(threads)],
+        "onnxruntime": [sys.executable, str(HERE / "peer_onnxruntime.py"), *count],
+        "opencv": [sys.executable, str(HERE / "peer_opencv.py"), *count],
+        "scipy": [sys.executable, str(HERE / "peer_scipy.py")],
+        "torch": [users_python, str(HERE / "peer_torch.py"), "--device", options.device, *count],
         "copy": [str(programs / "peer_copy_cuda")],
         "cudnn": [str(programs / "peer_cudnn")],
-        # The user's own Python: PyTorch for CUDA is too large to install for a benchmark.
-        "torch": [os.environ.get("PYTHON", "python3"), str(HERE / "peer_torch_cuda.py")],
     }
     return {name: commands[name] for name in ("halpool", BOUND[options.device], *options.peers)}
 
 
-def measure(workload, layout, peers, threads, options):
-    """One row of the table: {peer: {"kernel", "ns": [[of a round]...], "difference"}}."""
+def start_peers(options, threads, report):
+    """Those that are there. Only a peer that nobody asked for by name may be missing, or on CUDA any."""
+    started, peers = {}, {}
+    may_miss = options.peers if options.any_peers or options.device == "cuda" else ()
+    try:
+        for name, command in peer_commands(options, threads).items():
+            environment = {"OMP_NUM_THREADS": str(threads), **ISA_ENVIRONMENT.get(options.isa, {}).get(name, {})}
+            try:
+                started[name] = PeerProcess(name, command, environment)
+            except PeerFailed as failure:
+                missing(name, failure, may_miss, options)
+        for name, peer in started.items():
+            try:
+                report["versions"][name] = " ".join(peer.ask("ready"))
+                peers[name] = peer
+            except PeerFailed as failure:
+                missing(name, failure, may_miss, options)
+        return peers
+    finally:
+        for name, peer in started.items():
+            if name not in peers:
+                peer.stop()
+
+
+def missing(name, failure, may_miss, options):
+    if name not in may_miss:
+        raise PeerFailed(f"{name}: {failure}") from failure
+    options.peers.remove(name)
+    print(f"bench: without {name}: {failure}", file=sys.stderr)
+
+
+def set_up(name, peer, workload, layout, options):
+    """What a call takes, in nanoseconds."""
+    try:
+        return float(peer.ask(workload.command(layout))[0])
+    except Unsupported:
+        # Of one channel, both layouts are the same memory, and a library that takes one takes this.
+        if name not in options.peers or not workload.same_in_both_layouts():
+            raise
+        return float(peer.ask(workload.command({"nchw": "nhwc", "nhwc": "nchw"}[layout]))[0])
+
+
+def measure(workload, layout, peers, options):
+    """One row's raw figures: {peer: {"kernel", "ns": [[of a round]...], "difference"}}."""
     budget_ns = (QUICK_BUDGET_S if options.quick else BUDGET_S) * 1e9
     reference = options.output.parent / "halpool_output.bin"
     row = {}
     turns = []
     for name, peer in peers.items():
         try:
-            call_ns = float(peer.ask(workload.command(layout))[0])
+            call_ns = set_up(name, peer, workload, layout, options)
         except Unsupported:
             if name == "halpool":
                 raise
@@ -148,11 +134,12 @@ def measure(workload, layout, peers, threads, options):
         figures = row[name] = {"kernel": None, "ns": []}
         if name == "halpool":
             peer.ask(f"write {reference}")
-        elif name != BOUND[options.device]:
+        elif name in options.peers:
             figures["difference"] = float(peer.ask(f"compare {reference}")[0])
+            figures["wrong"] = not figures["difference"] <= workload.tolerance()
         if call_ns <= SHORT_CALL_NS:
             turns.append((name, ROUNDS, SHORT_CALL_REPETITIONS))
-        elif call_ns * ROUNDS * REPETITIONS <= budget_ns:
+        elif call_ns * ROUNDS * REPETITIONS <= budget_ns or name not in options.peers:
             turns.append((name, ROUNDS, REPETITIONS))
         elif call_ns <= budget_ns:
             turns.append((name, min(ROUNDS, int(budget_ns // call_ns)), 1))
@@ -165,9 +152,6 @@ def measure(workload, layout, peers, threads, options):
         for name, rounds, repetitions in turns:
             if this_round >= rounds:
                 continue
-            # The idle threads of the peer before spin for a while before they sleep.
-            if threads > 1:
-                time.sleep(0.01)
             kernel, *ns = peers[name].ask(f"run {repetitions}")
             ns = [float(figure) for figure in ns]
             row[name]["ns"].append(ns)
@@ -175,58 +159,6 @@ def measure(workload, layout, peers, threads, options):
                 best[name] = min(ns)
                 row[name]["kernel"] = kernel
     return row
-
-
-def minimum_us(figures):
-    return min(min(ns) for ns in figures["ns"]) / 1e3
-
-
-def number(figures):
-    us = minimum_us(figures)
-    few = "~" if sum(map(len, figures["ns"])) < ROUNDS * REPETITIONS else ""
-    return few + (f"{us:.3f}" if us < 1 else f"{us:.2f}" if us < 100 else f"{us:.0f}")
-
-
-class Table:
-    def __init__(self, peers, workloads, device):
-        self.columns = [*peers, BOUND[device]]
-        self.device = device
-        self.width = max(len(str(w)) for w in workloads)
-
-    def head(self):
-        cells = "".join(f"{name:>20}" for name in self.columns)
-        return (f"microseconds, and in brackets halpool's time over this one's\n"
-                f"{'workload':{self.width}}  layout {'halpool':>9}{self.rate('GB/s')}{cells}  kernel")
-
-    def rate(self, text):
-        """What halpool achieves, where the bound is a bandwidth of the device's."""
-        return f"{text:>7}" if self.device != "cpu" else ""
-
-    def line(self, workload, layout, row, wrong):
-        halpool = minimum_us(row["halpool"])
-        cells = ""
-        for name in self.columns:
-            if name not in row:
-                cells += f"{'-':>20}"
-                continue
-            ratio = "wrong" if name in wrong else f"{halpool / minimum_us(row[name]):.2f}"
-            cells += f"{number(row[name]):>12} {f'({ratio})':>7}"
-        kernel = row["halpool"]["kernel"]
-        rate = self.rate(f"{workload.bytes() / halpool / 1e3:.0f}")
-        return f"{str(workload):{self.width}}  {layout:6} {number(row['halpool']):>9}{rate}{cells}  {kernel}"
-
-
-def summary(rows, peers, device):
-    for name in (*peers, BOUND[device]):
-        ratios = [(minimum_us(row["halpool"]) / minimum_us(row[name]), f"{workload.name} {layout}")
-                  for workload, layout, row in rows if name in row]
-        if not ratios:
-            continue
-        mean = math.exp(sum(math.log(ratio) for ratio, _ in ratios) / len(ratios))
-        worst, where = max(ratios)
-        slower = sum(ratio > 1 for ratio, _ in ratios)
-        yield (f"halpool / {name}: geometric mean {mean:.2f}, worst {worst:.2f} ({where}), "
-               f"slower in {slower} of {len(ratios)}")
 
 
 def cpu_model():
@@ -237,6 +169,15 @@ def cpu_model():
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def commit():
+    """Of the tree this was run in; None outside of one."""
+    try:
+        return subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], check=True,
+                              capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def busy_cores(seconds=0.5):
@@ -253,21 +194,10 @@ def busy_cores(seconds=0.5):
         return None
 
 
-def run_pass(threads, workloads, layouts, options, report):
-    """Returns the names of the rows in which outputs differ."""
-    peers = {}
-    wrong_rows = []
+def run_pass(threads, rows, table, options, report):
+    """Appends to the report's rows; `rows` are the (workload, layout) to run."""
+    peers = start_peers(options, threads, report)
     try:
-        for name, command in peer_commands(options, threads).items():
-            peers[name] = Peer(name, command, threads)
-        for name, peer in list(peers.items()):
-            try:
-                peer.ask("ready")
-            except PeerFailed as failure:
-                if options.device == "cpu" or name not in options.peers:
-                    raise
-                print(f"bench: without {name}: {failure}", file=sys.stderr)  # it need not be installed
-                peers.pop(name).stop()
         if options.device != "cpu":
             try:
                 peers[BOUND[options.device]].ask("setup nchw 1 1 8 8 2 2 2 2 0 0 1")
@@ -278,32 +208,26 @@ def run_pass(threads, workloads, layouts, options, report):
         if busy and busy > 0.2:
             print(f"bench: other programs use {busy:.1f} of {os.cpu_count()} cores: times may be far off",
                   file=sys.stderr)
-        table = Table(options.peers, workloads, options.device)
-        where = f"{threads} thread{'s' if threads > 1 else ''}, {cpu_model()}" if options.device == "cpu" else "CUDA device 0"
-        print(f"\n{where}\n{table.head()}", flush=True)
-        rows = []
-        for workload in workloads:
-            for layout in layouts:
-                if not options.only.search(f"{workload.name} {layout}"):
-                    continue
-                try:
-                    row = measure(workload, layout, peers, threads, options)
-                except Unsupported as reason:
-                    print(f"{str(workload):{table.width}}  {layout:6} {reason}", flush=True)
-                    continue
-                wrong = [name for name in row if not row[name].get("difference", 0) <= workload.tolerance()]
-                print(table.line(workload, layout, row, wrong), flush=True)
-                rows.append((workload, layout, row))
-                report["rows"].append({"workload": workload.name, "problem": str(workload), "layout": layout,
-                                       "threads": threads, "peers": row})
-                if wrong:
-                    wrong_rows.append(f"{workload.name} {layout} ({', '.join(wrong)})")
-        for line in summary(rows, options.peers, options.device):
-            print(line, flush=True)
+        if not report["rows"]:
+            versions = ", ".join(f"{name} {report['versions'][name]}" for name in ("halpool", *options.peers))
+            where = report["cpu"] if options.device == "cpu" else "CUDA device 0"
+            print(f"{where}: {versions}\nmicroseconds; speed-up: the best peer's time over halpool's; x bound: "
+                  f"halpool's over the {BOUND[options.device]}'s\n\n{table.head()}", flush=True)
+        for workload, layout in rows:
+            try:
+                figures = measure(workload, layout, peers, options)
+            except Unsupported as reason:
+                print(table.unsupported(str(workload), layout, threads, reason), flush=True)
+                continue
+            entry = {"workload": workload.name, "problem": str(workload), "layout": layout, "threads": threads,
+                     "peers": figures}
+            report["rows"].append(entry)
+            print(table.line(Row(entry, BOUND[options.device]), workload.bytes()), flush=True)
+    except PeerFailed as failure:
+        raise PeerFailed(f"{threads} threads: {failure}") from failure
     finally:
         for peer in peers.values():
             peer.stop()
-    return wrong_rows
 
 
 def as_json(report):
@@ -313,70 +237,115 @@ def as_json(report):
     return f'{head},\n  "rows": [\n{rows}\n  ]\n}}\n'
 
 
+def draw(report, options):
+    try:
+        import plot
+    except ImportError as reason:
+        print(f"bench: no plot: {reason}", file=sys.stderr)
+        return
+    plot.draw(report, options.plot)
+    print(f"plot: {options.plot}")
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="./dev bench", formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__,
-        epilog="A figure marked ~ is the minimum of fewer than 15 repetitions, for a call that takes long.")
+        epilog="A figure marked ~ is the minimum of fewer than 15 repetitions, for a call that takes long. PyTorch is "
+               "compared\nwith where the user's own Python (python3, or PYTHON=...) has it and numpy: on x86-64, "
+               "PyPI has it with CUDA\nalone, which is too large to install for a benchmark.")
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--device", choices=PEERS, default="cpu",
                         help="cuda: against a device-to-device copy, and cuDNN and PyTorch where they are installed")
     parser.add_argument("--workloads", type=pathlib.Path, metavar="FILE",
                         help="the problems (default: benchmarks/workloads.json, which shows the form, or workloads_cuda.json)")
-    parser.add_argument("--only", type=re.compile, default=re.compile(""), metavar="REGEX",
-                        help='rows to run, by name and layout: --only "^W[345].* nhwc"')
+    parser.add_argument("--all", action="store_true", help='the rows of group "more" as well')
+    parser.add_argument("--only", type=re.compile, metavar="REGEX",
+                        help='rows to run, of every group, by name and layout: --only "^W[345].* nhwc"')
     parser.add_argument("--peers", metavar="LIST",
-                        help="of onednn,onnxruntime, or of cudnn,torch on CUDA (default: both)")
-    parser.add_argument("--threads", default="1", metavar="LIST", help="one pass for each: --threads 1,2")
+                        help="of " + ",".join(PEERS["cpu"]) + ", or of " + ",".join(PEERS["cuda"]) +
+                             " on CUDA (default: those that are there)")
+    parser.add_argument("--threads", metavar="LIST", help="one pass for each (default: 1,2; 1 on CUDA)")
     parser.add_argument("--quick", action="store_true",
                         help="under two minutes: less time for slow peers, and without the largest windows")
+    parser.add_argument("--isa", choices=ISA_TARGET,
+                        help="x86: as on a CPU that has no more; without ONNX Runtime, which cannot be limited")
     parser.add_argument("--target", metavar="NAME", help="force halpool's target")
     parser.add_argument("--kernel", metavar="NAME", help="force halpool's kernel: only the rows that it takes")
     parser.add_argument("--output", type=pathlib.Path, metavar="FILE",
                         help="the raw figures (default: build/bench/results.json)")
+    parser.add_argument("--plot", type=pathlib.Path, metavar="FILE",
+                        help="of the first pass, as .svg or .png (default: results.svg beside the raw figures)")
     options = parser.parse_args()
+
     known = PEERS[options.device]
-    options.peers = list(known) if options.peers is None else [name for name in options.peers.split(",") if name]
+    options.any_peers = options.peers is None
+    options.peers = list(known) if options.any_peers else [name for name in options.peers.split(",") if name]
     for name in options.peers:
         if name not in known:
             parser.error(f"no peer {name}: there are {', '.join(known)}")
-    options.workloads = options.workloads or WORKLOADS[options.device]
+    if options.isa:
+        if options.target or options.device != "cpu":
+            parser.error("--isa chooses a target of the CPU")
+        options.target = ISA_TARGET[options.isa]
+        unlimited = [name for name in options.peers if name in NO_ISA_LIMIT]
+        if unlimited and not options.any_peers:
+            parser.error(f"--isa cannot limit {', '.join(unlimited)}")
+        options.peers = [name for name in options.peers if name not in NO_ISA_LIMIT]
     try:
-        options.threads = [int(threads) for threads in options.threads.split(",")]
+        default = "1" if options.device == "cuda" or os.cpu_count() == 1 else "1,2"
+        options.threads = [int(threads) for threads in (options.threads or default).split(",")]
     except ValueError:
         parser.error("--threads takes numbers: 1,2")
+    options.workloads = options.workloads or WORKLOADS[options.device]
     options.output = (options.output or options.build / "bench" / "results.json").resolve()
+    options.plot = (options.plot or options.output.with_suffix(".svg")).resolve()
     return options
+
+
+def chosen_rows(options):
+    """[(workload, layout)] that the options name."""
+    def chosen(workload, layout):
+        if options.quick and workload.taps() > QUICK_TAPS:
+            return False
+        if options.only:
+            return options.only.search(f"{workload.name} {layout}")
+        return options.all or workload.group == "judged"
+
+    layouts, workloads = read_workloads(options.workloads)
+    return [(workload, layout) for workload in workloads for layout in layouts if chosen(workload, layout)]
 
 
 def main():
     options = parse_arguments()
     try:
-        data = json.loads(options.workloads.read_text())
-        workloads = [Workload(entry) for entry in data["workloads"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        sys.exit(f"bench: {options.workloads} does not hold workloads: {error!r}")
-    if options.quick:
-        workloads = [workload for workload in workloads if workload.taps() <= QUICK_TAPS]
-    workloads = [workload for workload in workloads
-                 if any(options.only.search(f"{workload.name} {layout}") for layout in data["layouts"])]
-    if not workloads:
+        rows = chosen_rows(options)
+    except ValueError as error:
+        sys.exit(f"bench: {error}")
+    if not rows:
         sys.exit("bench: no workload left to run")
 
+    bound = BOUND[options.device]
     report = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-              "cpu": cpu_model(), "cores": os.cpu_count(), "command": sys.argv[1:], "unit": "ns",
-              "busy_cores": {}, "rows": []}
-    wrong = []
+              "cpu": cpu_model(), "cores": os.cpu_count(), "commit": commit(), "command": sys.argv[3:],
+              "isa": options.isa, "bound": bound, "versions": {}, "unit": "ns", "busy_cores": {}, "rows": []}
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     try:
+        table = Table(options.peers, bound, [str(workload) for workload, _ in rows])
         for threads in options.threads:
-            wrong += run_pass(threads, workloads, data["layouts"], options, report)
+            run_pass(threads, rows, table, options, report)
     except PeerFailed as failure:
         sys.exit(f"bench: {failure}")
     finally:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(as_json(report))
     if not report["rows"]:
         sys.exit("bench: halpool takes none of these rows")
+    measured = [Row(entry, bound) for entry in report["rows"]]
+    print()
+    for line in summary(measured, options.peers):
+        print(line)
     print(f"\nraw figures: {options.output}")
+    draw(report, options)
+    wrong = [f"{row.name} ({name})" for row in measured for name in row.peers if row.wrong(name)]
     if wrong:
         sys.exit("bench: outputs differ from halpool's: " + "; ".join(wrong))
 

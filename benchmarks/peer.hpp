@@ -1,7 +1,7 @@
 // What every peer of the benchmark shares: the workload, the buffers, the clock, and the line protocol in which
 // bench.py commands it. A peer is a process: its threads, its allocator and its faults are its own.
 //
-//   ready                                          -> ok                      once the process has started
+//   ready                                          -> ok VERSION              of the library; may be empty
 //   setup LAYOUT N C H W KH KW SH SW PH PW INCLUDE -> ok NANOSECONDS          estimated; the output is there
 //   run REPETITIONS                                -> ok NAME NANOSECONDS...  of a call, one figure a repetition
 //   write PATH                                     -> ok                      the output's bytes
@@ -133,7 +133,7 @@ class Peer {
 public:
     using Plan = std::function<std::vector<Operation>(const Workload &, const float *input, float *output)>;
 
-    explicit Peer(Plan plan) : plan_(std::move(plan)) {}
+    explicit Peer(Plan plan, std::string version = "") : plan_(std::move(plan)), version_(std::move(version)) {}
 
     int serve() {
         for (std::string line; std::getline(std::cin, line);) {
@@ -155,8 +155,9 @@ private:
     void obey(std::istream &command, std::ostream &answer) {
         std::string verb, path;
         command >> verb;
-        if (verb == "ready") return;
-        if (verb == "setup") {
+        if (verb == "ready") {
+            answer << ' ' << version_;
+        } else if (verb == "setup") {
             Workload w;
             command >> w.layout >> w.n >> w.c >> w.h >> w.w >> w.kernel_h >> w.kernel_w >> w.stride_h >>
                 w.stride_w >> w.pad_h >> w.pad_w >> w.count_include_pad;
@@ -236,6 +237,7 @@ private:
     }
 
     Plan plan_;
+    std::string version_;
     Workload workload_{};
     Buffer input_, output_;
     std::vector<Measurement> measurements_;

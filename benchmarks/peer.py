@@ -13,6 +13,27 @@ class Unsupported(Exception):
     pass
 
 
+class Workload:
+    """What the command `setup` says."""
+
+    def __init__(self, layout, *numbers):
+        n, c, h, w, kh, kw, sh, sw, ph, pw, include = map(int, numbers)
+        self.layout = layout
+        self.input_shape = [n, c, h, w]
+        self.output_shape = [n, c, (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1]
+        self.kernel, self.stride, self.pad = [kh, kw], [sh, sw], [ph, pw]
+        self.count_include_pad = bool(include)
+
+    def filters_an_image(self):
+        """Whether this is a box filter: as many pixels out as in, and zeros around them count."""
+        return (self.stride == [1, 1] and all(k == 2 * p + 1 for k, p in zip(self.kernel, self.pad)) and
+                (self.count_include_pad or self.pad == [0, 0]))
+
+    def tiles_the_image(self):
+        return (self.kernel == self.stride and self.pad == [0, 0] and
+                [o * k for o, k in zip(self.output_shape[2:], self.kernel)] == self.input_shape[2:])
+
+
 def aligned(elements):
     raw = numpy.zeros(elements + 16, numpy.float32)
     skip = -raw.ctypes.data % 64 // 4
@@ -29,10 +50,15 @@ def fill(data):
 
 
 class Peer:
-    """A subclass has `name`, prepare() and execute(); and finish() and fetch() where it works asynchronously."""
+    """A subclass has `name`, `version`, prepare() and execute(); and finish() and fetch() where it works
+    asynchronously."""
     batch_ns = BATCH_NS
 
-    def prepare(self, layout, input_shape, output_shape, kernel, stride, pad, count_include_pad):
+    def why_not(self, workload):
+        """A reason, where the library does not do this."""
+        return None
+
+    def prepare(self, workload):
         """Makes everything ready for execute(): self.input holds the values, self.output gets the result."""
         raise NotImplementedError
 
@@ -54,16 +80,17 @@ class Peer:
         return max(1, min(math.ceil(ns / self.call_ns), 100000))
 
     def ready(self):
-        return []
+        return [self.version]
 
-    def setup(self, layout, *numbers):
-        n, c, h, w, kh, kw, sh, sw, ph, pw, include = map(int, numbers)
-        input_shape = [n, c, h, w]
-        output_shape = [n, c, (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1]
-        self.input = aligned(math.prod(input_shape))
-        self.output = aligned(math.prod(output_shape))
+    def setup(self, *words):
+        workload = Workload(*words)
+        reason = self.why_not(workload)
+        if reason:
+            raise Unsupported(reason)
+        self.input = aligned(math.prod(workload.input_shape))
+        self.output = aligned(math.prod(workload.output_shape))
         fill(self.input)
-        self.prepare(layout, input_shape, output_shape, [kh, kw], [sh, sw], [ph, pw], include)
+        self.prepare(workload)
         self.call_ns = self.time(1)
         for _ in range(5):
             if self.call_ns < 50e6:

@@ -33,5 +33,5 @@ int main(int argc, char **argv) {
             throw;
         }
     };
-    return bench::Peer(plan).serve();
+    return bench::Peer(plan, halpool_version()).serve();
 }

@@ -48,5 +48,7 @@ int main() {
         pool->arguments = {{DNNL_ARG_SRC, pool->input.get()}, {DNNL_ARG_DST, pool->output.get()}};
         return std::vector<bench::Operation>{{chosen.impl_info_str(), [pool] { pool->execute(); }}};
     };
-    return bench::Peer(plan).serve();
+    const dnnl_version_t &v = *dnnl_version();
+    const auto version = std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
+    return bench::Peer(plan, version).serve();
 }

@@ -43,13 +43,13 @@ def tensor(name, shape):
     return field(1, name) + field(2, field(1, field(1, 1) + field(2, dimensions)))
 
 
-def average_pool_model(input_shape, output_shape, kernel, stride, pad, count_include_pad):
-    attributes = {"kernel_shape": kernel, "strides": stride, "pads": [*pad, *pad],
-                  "count_include_pad": count_include_pad}
+def average_pool_model(workload):
+    attributes = {"kernel_shape": workload.kernel, "strides": workload.stride, "pads": [*workload.pad, *workload.pad],
+                  "count_include_pad": int(workload.count_include_pad)}
     node = field(1, "x") + field(2, "y") + field(4, "AveragePool")
     node += b"".join(field(5, attribute(name, value)) for name, value in attributes.items())
-    graph = field(1, node) + field(2, "pool") + field(11, tensor("x", input_shape))
-    graph += field(12, tensor("y", output_shape))
+    graph = field(1, node) + field(2, "pool") + field(11, tensor("x", workload.input_shape))
+    graph += field(12, tensor("y", workload.output_shape))
     return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 17))
 
 
@@ -57,6 +57,7 @@ def average_pool_model(input_shape, output_shape, kernel, stride, pad, count_inc
 
 class OnnxRuntime(peer.Peer):
     name = "AveragePool"
+    version = onnxruntime.__version__
 
     def __init__(self, threads):
         self.options = onnxruntime.SessionOptions()
@@ -64,14 +65,15 @@ class OnnxRuntime(peer.Peer):
         self.options.inter_op_num_threads = 1
         self.options.log_severity_level = 3
 
-    def prepare(self, layout, input_shape, output_shape, kernel, stride, pad, count_include_pad):
-        if layout != "nchw":
-            raise peer.Unsupported("ONNX Runtime pools planar tensors alone")
-        model = average_pool_model(input_shape, output_shape, kernel, stride, pad, count_include_pad)
-        session = onnxruntime.InferenceSession(model, self.options, providers=["CPUExecutionProvider"])
+    def why_not(self, workload):
+        return "ONNX Runtime pools planar tensors alone" if workload.layout != "nchw" else None
+
+    def prepare(self, workload):
+        session = onnxruntime.InferenceSession(average_pool_model(workload), self.options,
+                                               providers=["CPUExecutionProvider"])
         binding = session.io_binding()
-        binding.bind_input("x", "cpu", 0, numpy.float32, input_shape, self.input.ctypes.data)
-        binding.bind_output("y", "cpu", 0, numpy.float32, output_shape, self.output.ctypes.data)
+        binding.bind_input("x", "cpu", 0, numpy.float32, workload.input_shape, self.input.ctypes.data)
+        binding.bind_output("y", "cpu", 0, numpy.float32, workload.output_shape, self.output.ctypes.data)
         self.execute = lambda: session.run_with_iobinding(binding)
 
 

@@ -76,11 +76,11 @@ int main(int argc, char **argv) {
     const int threads = argc == 3 ? std::stoi(argv[2]) : 1;
 
     // A share for each thread; with one thread, no OpenMP.
-    const auto shared = [threads](auto task) {
-        return [threads, task] {
-            if (threads == 1) return task(0, 1);
-#pragma omp parallel num_threads(threads)
-            task(static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(threads));
+    const auto shared = [](int count, auto task) {
+        return [count, task] {
+            if (count == 1) return task(0, 1);
+#pragma omp parallel num_threads(count)
+            task(static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(count));
         };
     };
 
@@ -92,21 +92,26 @@ int main(int argc, char **argv) {
         const std::size_t read = whole(w.input_elements()), written = whole(w.output_elements());
 
         const auto moving = [=](auto move_share) {
-            return shared([=](std::size_t index, std::size_t parts) {
+            return [=](std::size_t index, std::size_t parts) {
                 const Span r(read, index, parts), o(written, index, parts);
                 move_share(from + r.begin, r.end - r.begin, to + o.begin, o.end - o.begin);
-            });
+            };
         };
-        return std::vector<bench::Operation>{
-            {"memcpy", shared([=](std::size_t index, std::size_t parts) {
-                 // memcpy reads what it writes: half of the bytes that are moved.
-                 const Span s((read + written) / 2, index, parts);
-                 std::memcpy(to + s.begin, from + s.begin, s.end - s.begin);
-                 asm volatile("" ::: "memory");
-             })},
-            {"copy", moving(move<store>)},
-            {"streaming_copy", moving(move<stream>)},
+        // memcpy reads what it writes: half of the bytes that are moved.
+        const auto copying = [=](std::size_t index, std::size_t parts) {
+            const Span s((read + written) / 2, index, parts);
+            std::memcpy(to + s.begin, from + s.begin, s.end - s.begin);
+            asm volatile("" ::: "memory");
         };
+        std::vector<bench::Operation> ways;
+        // A few kilobytes one thread moves sooner than it wakes another.
+        for (const int count : threads == 1 ? std::vector{1} : std::vector{1, threads}) {
+            const std::string with = count == 1 ? "" : "_by_" + std::to_string(count);
+            ways.push_back({"memcpy" + with, shared(count, copying)});
+            ways.push_back({"copy" + with, shared(count, moving(move<store>))});
+            ways.push_back({"streaming_copy" + with, shared(count, moving(move<stream>))});
+        }
+        return ways;
     };
     return bench::Peer(plan).serve();
 }

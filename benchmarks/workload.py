@@ -1,0 +1,59 @@
+"""The problems of the benchmark, as workloads.json holds them; the tests read the same file."""
+
+import json
+import math
+
+
+def pair(value):
+    return value if isinstance(value, list) else [value, value]
+
+
+class Workload:
+    def __init__(self, entry):
+        self.name = entry["name"]
+        self.group = entry.get("group", "judged")
+        self.input = entry["input"]
+        self.kernel = pair(entry["kernel_size"])
+        self.stride = pair(entry.get("stride", self.kernel))
+        self.pad = pair(entry.get("padding", 0))
+        self.count_include_pad = entry.get("count_include_pad", True)
+        self.output = self.input[:2] + [
+            (extent + 2 * pad - kernel) // stride + 1
+            for extent, kernel, stride, pad in zip(self.input[2:], self.kernel, self.stride, self.pad)]
+
+    def __str__(self):
+        return f"{self.name} {self.problem()}"
+
+    def problem(self):
+        def short(values):
+            return "x".join(map(str, values if values[0] != values[1] else values[:1]))
+        text = f"{'x'.join(map(str, self.input))} k{short(self.kernel)} s{short(self.stride)}"
+        if any(self.pad):
+            text += f" p{short(self.pad)}" + ("" if self.count_include_pad else " exclude")
+        return text
+
+    def command(self, layout):
+        numbers = self.input + self.kernel + self.stride + self.pad + [int(self.count_include_pad)]
+        return " ".join(["setup", layout, *map(str, numbers)])
+
+    def same_in_both_layouts(self):
+        return self.input[1] == 1
+
+    def taps(self):
+        return math.prod(self.output) * math.prod(self.kernel)
+
+    def bytes(self):
+        return 4 * (math.prod(self.input) + math.prod(self.output))
+
+    def tolerance(self):
+        """For inputs within [-1, 1], a peer that adds one tap after the other in f32, and a rounded division."""
+        return (math.prod(self.kernel) + 16) * 2.0 ** -24
+
+
+def read_workloads(path):
+    """(layouts, workloads); ValueError where the file does not hold them."""
+    try:
+        data = json.loads(path.read_text())
+        return data["layouts"], [Workload(entry) for entry in data["workloads"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} does not hold workloads: {error!r}") from error
