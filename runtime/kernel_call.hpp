@@ -27,16 +27,30 @@ public:
     std::int64_t rows() const { return rows_; }
     std::int64_t tile_rows() const { return tile_rows_; }
 
-    // 0, or what the kernel returned. Allocates nothing; any number of threads at once.
+    // The whole output, or a box of it. 0, or what the kernel returned. Allocate nothing; any number of threads at once.
+    int run(const float *input, float *output) const;
     int run(const float *input, float *output, const Box &box) const;
 
 private:
-    // Columns of the output, for a call that computes not all of them.
+    // Columns of the output, for a piece that has not all of them.
     struct Columns {
         std::int64_t begin, end;
     };
-    int run_masked(const float *input, float *output, const Box &box) const;
-    int enter(const float *input, float *output, const Box &box, Columns columns, Border border) const;
+    // What one entry of the kernel computes, in the kernel's terms.
+    struct Piece {
+        std::array<KernelDimension, 4> dimensions;  // of the output
+        std::int64_t offset;                        // of the first element, in elements
+        std::int32_t border;
+    };
+    Piece piece(const Box &box, Columns columns, Border border) const;
+    // Calls visit(piece) for the pieces that make up the box, until one returns other than 0; returns that.
+    template <class Visit>
+    int for_each_piece(const Box &box, const Visit &visit) const;
+    template <class Visit>
+    int for_each_masked_piece(const Box &box, const Visit &visit) const;
+    int enter(const float *input, float *output, const Piece &piece) const;
+    void prepare_arguments();
+    void prepare_whole();
     void fill_divisors(const Problem &problem, bool needs_reciprocal);
     void find_clamped_rows(const Problem &problem, std::int64_t overreach);
     void find_inner_columns(const Problem &problem, std::int64_t lanes);
@@ -60,6 +74,12 @@ private:
     std::vector<float> divisor_x_, divisor_y_, reciprocal_;
     std::array<KernelDimension, 1> divisor_x_dimensions_, divisor_y_dimensions_;
     std::array<KernelDimension, 2> reciprocal_dimensions_;
+    KernelBuffer input_, output_;  // without the data
+    KernelBuffer divisor_x_buffer_, divisor_y_buffer_, reciprocal_buffer_;
+    const void *user_context_ = nullptr;
+    std::array<const void *, kKernelArgumentCount> arguments_;  // all but the input, the output and the border
+    // The pieces of the whole output, where they are few: for small problems what is left of a call is the kernel.
+    std::vector<Piece> whole_;
 };
 
 }  // namespace halpool

@@ -11,10 +11,15 @@
 namespace halpool {
 
 Plan::Plan(const Problem &problem, Demand demand)
-    : problem_(problem), demand_(std::move(demand)), choice_(select_kernel(problem_, demand_)) {
+    : problem_(problem),
+      demand_(std::move(demand)),
+      choice_(select_kernel(problem_, demand_)),
+      empty_(problem_.output.elements() == 0),
+      input_reach_(reach(problem_.input)),
+      output_reach_(reach(problem_.output)) {
     if (choice_.linked.device) {
         outer_ = rows_ = tile_rows_ = 1;
-        if (problem_.output.elements() == 0) return;
+        if (empty_) return;
         device_call_ = std::make_unique<const DeviceCall>(problem_, *choice_.row, *choice_.linked.device);
         if (choice_.row->alignment == 1) return;
         unaligned_choice_ = select_unaligned(problem_, demand_, choice_);
@@ -22,7 +27,7 @@ Plan::Plan(const Problem &problem, Demand demand)
             unaligned_call_ =
                 std::make_unique<const DeviceCall>(problem_, *unaligned_choice_.row, *choice_.linked.device);
         }
-    } else if (choice_.row && problem_.output.elements() > 0) {
+    } else if (choice_.row && !empty_) {
         call_ = std::make_unique<const KernelCall>(problem_, *choice_.row);
         outer_ = call_->outer();
         rows_ = call_->rows();
@@ -55,6 +60,23 @@ const std::string &Plan::description() const {
     return description_;
 }
 
+Plan::Reach Plan::reach(const TensorGeometry &tensor) {
+    const auto bytes = [](std::int64_t elements) { return static_cast<std::intptr_t>(elements) * std::intptr_t{sizeof(float)}; };
+    return tensor.elements() == 0 ? Reach{0, 0} : Reach{bytes(tensor.lowest()), bytes(tensor.highest() + 1)};
+}
+
+void Plan::check_execution(const halpool_execution &execution) const {
+    require(execution.threads >= 1, HALPOOL_ERROR_INVALID_ARGUMENT, "threads is ", execution.threads,
+            "; it must be at least 1");
+    if (!choice_.linked.device) {
+        require(!execution.stream, HALPOOL_ERROR_INVALID_ARGUMENT, "stream is set, but this plan runs on the CPU");
+    } else if (!choice_.linked.device->owns) {
+        throw Failure{HALPOOL_ERROR_INVALID_ARGUMENT,
+                      text("this plan works on ", device_name(device()),
+                           " memory, which has no pointers: use halpool_plan_execute_memory")};
+    }
+}
+
 void Plan::check_data(const void *input, void *output) const {
     require(input != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "the input's data is a null pointer");
     require(output != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is a null pointer");
@@ -63,23 +85,22 @@ void Plan::check_data(const void *input, void *output) const {
             alignof(float), " bytes");
     require(out % alignof(float) == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is not aligned to ",
             alignof(float), " bytes");
-    const auto at = [](std::uintptr_t base, std::int64_t element) {
-        return base + static_cast<std::uintptr_t>(element) * sizeof(float);
-    };
-    const bool apart = at(in, problem_.input.highest()) < at(out, problem_.output.lowest()) ||
-                       at(out, problem_.output.highest()) < at(in, problem_.input.lowest());
+    const auto at = [](std::uintptr_t base, std::intptr_t bytes) { return base + static_cast<std::uintptr_t>(bytes); };
+    const bool apart = at(in, input_reach_.end) <= at(out, output_reach_.begin) ||
+                       at(out, output_reach_.end) <= at(in, input_reach_.begin);
     require(apart, HALPOOL_ERROR_INVALID_ARGUMENT, "the input and the output overlap in memory");
 }
 
+void Plan::check_kernel(int status) const {
+    if (status == 0) return;
+    throw Failure{HALPOOL_ERROR_INTERNAL, text("kernel ", choice_.kernel(), " failed with code ", status)};
+}
+
 void Plan::execute(const void *input, void *output, const halpool_execution &execution) const {
-    require(execution.threads >= 1, HALPOOL_ERROR_INVALID_ARGUMENT, "threads is ", execution.threads,
-            "; it must be at least 1");
-    const bool on_device = choice_.linked.device != nullptr;
-    require(!on_device || choice_.linked.device->owns, HALPOOL_ERROR_INVALID_ARGUMENT, "this plan works on ",
-            device_name(device()), " memory, which has no pointers: use halpool_plan_execute_memory");
-    require(on_device || !execution.stream, HALPOOL_ERROR_INVALID_ARGUMENT, "stream is set, but this plan runs on the CPU");
-    if (problem_.output.elements() == 0) return;
+    check_execution(execution);
+    if (empty_) return;
     check_data(input, output);
+    const bool on_device = choice_.linked.device != nullptr;
     if (on_device) {
         const auto range = [](const void *data, const TensorGeometry &tensor) {
             return DeviceRange{nullptr, reinterpret_cast<std::uintptr_t>(data), 0,
@@ -89,6 +110,11 @@ void Plan::execute(const void *input, void *output, const halpool_execution &exe
         return;
     }
     const std::int64_t tiles = outer_ * ((rows_ + tile_rows_ - 1) / tile_rows_);
+    const auto parts = static_cast<std::int32_t>(std::min<std::int64_t>(execution.threads, tiles));
+    if (parts == 1 && !execution.parallel_for) {
+        check_kernel(run_whole(static_cast<const float *>(input), static_cast<float *>(output)));
+        return;
+    }
 
     struct Shares {
         const Plan *plan;
@@ -97,31 +123,24 @@ void Plan::execute(const void *input, void *output, const halpool_execution &exe
         std::int32_t parts;
         std::atomic<std::int32_t> run{0};
         std::atomic<int> status{0};
-    } shares{this, static_cast<const float *>(input), static_cast<float *>(output),
-             static_cast<std::int32_t>(std::min<std::int64_t>(execution.threads, tiles))};
-
-    if (shares.parts == 1 && !execution.parallel_for) {
-        shares.status = run_share(shares.input, shares.output, 0, 1);
+    } shares{this, static_cast<const float *>(input), static_cast<float *>(output), parts};
+    const halpool_task task = [](void *context, std::int32_t index) {
+        auto &all = *static_cast<Shares *>(context);
+        if (index < 0 || index >= all.parts) return;
+        const int status = all.plan->run_share(all.input, all.output, index, all.parts);
+        if (status != 0) all.status = status;
+        all.run.fetch_add(1);
+    };
+    if (execution.parallel_for) {
+        const int refused = execution.parallel_for(execution.parallel_for_context, parts, task, &shares);
+        require(refused == 0, HALPOOL_ERROR_INTERNAL, "the caller's parallel_for returned ", refused,
+                "; the output may be partly written");
+        require(shares.run == parts, HALPOOL_ERROR_INTERNAL, "the caller's parallel_for ran ", shares.run.load(),
+                " of ", parts, " tasks; the output may be partly written");
     } else {
-        const halpool_task task = [](void *context, std::int32_t index) {
-            auto &all = *static_cast<Shares *>(context);
-            if (index < 0 || index >= all.parts) return;
-            const int status = all.plan->run_share(all.input, all.output, index, all.parts);
-            if (status != 0) all.status = status;
-            all.run.fetch_add(1);
-        };
-        if (execution.parallel_for) {
-            const int refused = execution.parallel_for(execution.parallel_for_context, shares.parts, task, &shares);
-            require(refused == 0, HALPOOL_ERROR_INTERNAL, "the caller's parallel_for returned ", refused,
-                    "; the output may be partly written");
-            require(shares.run == shares.parts, HALPOOL_ERROR_INTERNAL, "the caller's parallel_for ran ",
-                    shares.run.load(), " of ", shares.parts, " tasks; the output may be partly written");
-        } else {
-            run_on_pool(shares.parts, task, &shares);
-        }
+        run_on_pool(parts, task, &shares);
     }
-    require(shares.status == 0, HALPOOL_ERROR_INTERNAL, "kernel ", choice_.kernel(), " failed with code ",
-            shares.status.load());
+    check_kernel(shares.status);
 }
 
 void Plan::execute_memory(const Memory &input, std::size_t input_offset, Memory &output, std::size_t output_offset,
@@ -142,7 +161,7 @@ void Plan::execute_memory(const Memory &input, std::size_t input_offset, Memory 
                 HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, " needs ", above, " bytes from offset ", side.offset,
                 "; its memory has ", side.memory.size());
     }
-    if (problem_.output.elements() == 0) return;
+    if (empty_) return;
     if (!choice_.linked.device) {
         execute(static_cast<const char *>(input.pointer()) + input_offset, static_cast<char *>(output.pointer()) + output_offset,
                 execution);
@@ -174,16 +193,20 @@ void Plan::execute_on_device(const DeviceRange &input, const DeviceRange &output
 void Plan::execute_part(const void *input, void *output, std::int32_t part, std::int32_t parts) const {
     require(part >= 0 && part < parts, HALPOOL_ERROR_INVALID_ARGUMENT, "part ", part, " of ", parts,
             " does not exist: it must lie in [0, parts)");
-    require(device() == HALPOOL_DEVICE_CPU, HALPOOL_ERROR_INVALID_ARGUMENT, "this plan runs on ", device_name(device()),
+    require(!choice_.linked.device, HALPOOL_ERROR_INVALID_ARGUMENT, "this plan runs on ", device_name(device()),
             ", which shares the work out itself: use halpool_plan_execute");
-    if (problem_.output.elements() == 0) return;
+    if (empty_) return;
     check_data(input, output);
-    const int status = run_share(static_cast<const float *>(input), static_cast<float *>(output), part, parts);
-    require(status == 0, HALPOOL_ERROR_INTERNAL, "kernel ", choice_.kernel(), " failed with code ", status);
+    check_kernel(run_share(static_cast<const float *>(input), static_cast<float *>(output), part, parts));
+}
+
+int Plan::run_whole(const float *input, float *output) const {
+    return call_ ? call_->run(input, output) : run_box(input, output, {0, outer_, 0, rows_});
 }
 
 // The output is a sequence of tiles, tile_rows_ rows each, slice after slice; a share is a run of them.
 int Plan::run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const {
+    if (parts == 1) return run_whole(input, output);
     const std::int64_t tiles_in_slice = (rows_ + tile_rows_ - 1) / tile_rows_;
     const std::int64_t tiles = outer_ * tiles_in_slice;
     // tiles * part may not fit 64 bits: tiles is below 2^63 and part below 2^31.

@@ -36,14 +36,24 @@ public:
     void execute_part(const void *input, void *output, std::int32_t part, std::int32_t parts) const;
 
 private:
+    // From element [0, 0, 0, 0] of a tensor to its first byte, and to the byte behind its last.
+    struct Reach {
+        std::intptr_t begin, end;
+    };
+    static Reach reach(const TensorGeometry &tensor);
+    void check_execution(const halpool_execution &execution) const;
     void check_data(const void *input, void *output) const;
+    void check_kernel(int status) const;
     void execute_on_device(const DeviceRange &input, const DeviceRange &output, const halpool_execution &execution) const;
+    int run_whole(const float *input, float *output) const;
     int run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const;
     int run_box(const float *input, float *output, const Box &box) const;
 
     Problem problem_;
     Demand demand_;
     Choice choice_;
+    bool empty_;  // no output element
+    Reach input_reach_, output_reach_;
     std::unique_ptr<const KernelCall> call_;  // null: the reference kernel, or a device's
     std::unique_ptr<const DeviceCall> device_call_;
     Choice unaligned_choice_;  // for data whose alignment device_call_ does not take
