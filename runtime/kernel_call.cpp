@@ -30,8 +30,7 @@ std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
       layout_(row.layout),
-      lanes_along_rows_(row.layout == KernelLayout::nchw || row.channels != 0),
-      tile_rows_(std::max(row.tile_rows, 1)) {
+      lanes_along_rows_(row.layout == KernelLayout::nchw || row.channels != 0) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
     Problem p = problem;
     std::int64_t in_h = in[2], in_w = in[3];
@@ -48,6 +47,8 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     outer_ = nhwc ? in[0] : planes;
     rows_ = out[2];
     columns_ = out[3];
+    channels_ = lanes_along_rows_ ? 1 : in[1];
+    shares_ = Shares(outer_, rows_, std::max(row.tile_rows, 1), channels_);
     window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
                narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
 
@@ -142,7 +143,7 @@ void KernelCall::prepare_arguments() {
 
 void KernelCall::prepare_whole() {
     constexpr std::size_t kFew = 8;
-    const int more = for_each_piece({0, outer_, 0, rows_}, [&](const Piece &piece) {
+    const int more = for_each_piece(shares_.all(), [&](const Piece &piece) {
         if (whole_.size() == kFew) return 1;
         whole_.push_back(piece);
         return 0;
@@ -151,7 +152,7 @@ void KernelCall::prepare_whole() {
 }
 
 int KernelCall::run(const float *input, float *output) const {
-    if (whole_.empty()) return run(input, output, {0, outer_, 0, rows_});
+    if (whole_.empty()) return run(input, output, shares_.all());
     for (const Piece &piece : whole_) {
         const int status = enter(input, output, piece);
         if (status != 0) return status;
@@ -172,7 +173,7 @@ int KernelCall::for_each_piece(const Box &box, const Visit &visit) const {
     const auto part = [](const Box &b, std::int64_t outer_begin, std::int64_t outer_end, std::int64_t row_begin,
                          std::int64_t row_end) {
         return Box{std::max(b.outer_begin, outer_begin), std::min(b.outer_end, outer_end),
-                   std::max(b.row_begin, row_begin), std::min(b.row_end, row_end)};
+                   std::max(b.row_begin, row_begin), std::min(b.row_end, row_end), b.channel_begin, b.channel_end};
     };
     const std::int64_t head = clamped_head_, tail = rows_ - clamped_tail_;
     const std::int64_t last = outer_ - 1;
@@ -217,7 +218,8 @@ int KernelCall::for_each_masked_piece(const Box &box, const Visit &visit) const 
         std::clamp<std::int64_t>(kBlockElements / (row_elements * block_rows), 1, box.outer_end - box.outer_begin);
     for (std::int64_t o = box.outer_begin; o < box.outer_end; o += block_outer) {
         for (std::int64_t r = box.row_begin; r < box.row_end; r += block_rows) {
-            const Box b{o, std::min(o + block_outer, box.outer_end), r, std::min(r + block_rows, box.row_end)};
+            const Box b{o, std::min(o + block_outer, box.outer_end), r, std::min(r + block_rows, box.row_end),
+                        box.channel_begin, box.channel_end};
             int status = visit(piece(b, inner_columns_, Border::rows));
             if (status == 0 && inner_columns_.begin > 0) {
                 status = visit(piece(b, {0, inner_columns_.begin}, Border::masked));
@@ -234,23 +236,32 @@ int KernelCall::for_each_masked_piece(const Box &box, const Visit &visit) const 
 KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border border) const {
     const bool nhwc = layout_ == KernelLayout::nhwc;
     const std::size_t column_axis = nhwc ? 1 : 0, row_axis = nhwc ? 2 : 1, outer_axis = nhwc ? 3 : 2;
-    Piece made{output_dimensions_, 0, static_cast<std::int32_t>(border)};
+    Piece made{input_dimensions_, output_dimensions_, 0, 0, static_cast<std::int32_t>(border)};
     const auto narrow_to = [&](std::size_t axis, std::int64_t begin, std::int64_t end) {
-        made.dimensions[axis].min = narrow(begin);
-        made.dimensions[axis].extent = narrow(end - begin);
-        made.offset += begin * made.dimensions[axis].stride;
+        KernelDimension &dimension = made.output_dimensions[axis];
+        dimension.min = narrow(begin);
+        dimension.extent = narrow(end - begin);
+        made.output_offset += begin * dimension.stride;
     };
     narrow_to(column_axis, columns.begin, columns.end);
     narrow_to(row_axis, box.row_begin, box.row_end);
     narrow_to(outer_axis, box.outer_begin, box.outer_end);
+    if (box.channel_end - box.channel_begin < channels_) {  // to the kernel, tensors of fewer channels, far apart
+        for (auto *dimensions : {&made.input_dimensions, &made.output_dimensions}) {
+            (*dimensions)[0].extent = narrow(box.channel_end - box.channel_begin);
+        }
+        made.input_offset += box.channel_begin;
+        made.output_offset += box.channel_begin;
+    }
     return made;
 }
 
 int KernelCall::enter(const float *input, float *output, const Piece &piece) const {
     KernelBuffer in = input_, out = output_;
-    in.host = const_cast<float *>(input);
-    out.host = output + piece.offset;
-    out.dim = const_cast<KernelDimension *>(piece.dimensions.data());
+    in.host = const_cast<float *>(input) + piece.input_offset;
+    in.dim = const_cast<KernelDimension *>(piece.input_dimensions.data());
+    out.host = output + piece.output_offset;
+    out.dim = const_cast<KernelDimension *>(piece.output_dimensions.data());
     auto arguments = arguments_;
     arguments[kInput] = &in;
     arguments[kBorder] = &piece.border;

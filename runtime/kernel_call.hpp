@@ -3,6 +3,7 @@
 #define HALPOOL_RUNTIME_KERNEL_CALL_HPP
 
 #include "problem.hpp"
+#include "shares.hpp"
 
 #include <halpool/internal/kernel_convention.h>
 
@@ -12,20 +13,14 @@
 
 namespace halpool {
 
-// A part of the output: rows of outer slices. An outer slice is a plane (NCHW) or an image (NHWC).
-struct Box {
-    std::int64_t outer_begin, outer_end, row_begin, row_end;
-};
-
 class KernelCall {
 public:
     KernelCall(const Problem &problem, const KernelRow &row);
     KernelCall(const KernelCall &) = delete;  // the buffers point into this object
     KernelCall &operator=(const KernelCall &) = delete;
 
-    std::int64_t outer() const { return outer_; }
-    std::int64_t rows() const { return rows_; }
-    std::int64_t tile_rows() const { return tile_rows_; }
+    // How the output may be cut: no other boxes may be run.
+    const Shares &shares() const { return shares_; }
 
     // The whole output, or a box of it. 0, or what the kernel returned. Allocate nothing; any number of threads at once.
     int run(const float *input, float *output) const;
@@ -38,8 +33,8 @@ private:
     };
     // What one entry of the kernel computes, in the kernel's terms.
     struct Piece {
-        std::array<KernelDimension, 4> dimensions;  // of the output
-        std::int64_t offset;                        // of the first element, in elements
+        std::array<KernelDimension, 4> input_dimensions, output_dimensions;
+        std::int64_t input_offset, output_offset;  // of the first element, in elements
         std::int32_t border;
     };
     Piece piece(const Box &box, Columns columns, Border border) const;
@@ -58,8 +53,8 @@ private:
     KernelEntry entry_;
     KernelLayout layout_;
     bool lanes_along_rows_;  // else along the channels, where no vector can leave a row
-    std::int64_t tile_rows_;
-    std::int64_t outer_, rows_;
+    Shares shares_;
+    std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
     std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left
     Border border_;

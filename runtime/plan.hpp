@@ -7,6 +7,7 @@
 #include "kernel_selector.hpp"
 #include "memory.hpp"
 #include "problem.hpp"
+#include "shares.hpp"
 
 #include <halpool/halpool.h>
 
@@ -45,9 +46,7 @@ private:
     void check_data(const void *input, void *output) const;
     void check_kernel(int status) const;
     void execute_on_device(const DeviceRange &input, const DeviceRange &output, const halpool_execution &execution) const;
-    int run_whole(const float *input, float *output) const;
     int run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const;
-    int run_box(const float *input, float *output, const Box &box) const;
 
     Problem problem_;
     Demand demand_;
@@ -58,7 +57,8 @@ private:
     std::unique_ptr<const DeviceCall> device_call_;
     Choice unaligned_choice_;  // for data whose alignment device_call_ does not take
     std::unique_ptr<const DeviceCall> unaligned_call_;
-    std::int64_t outer_, rows_, tile_rows_;   // how the output is cut into shares
+    Shares shares_;                  // of the CPU's kernels
+    std::int64_t worthwhile_shares_ = 1;
     mutable std::once_flag explained_;
     mutable std::vector<Candidate> candidates_;
     mutable std::string description_;

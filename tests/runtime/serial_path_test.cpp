@@ -1,5 +1,5 @@
 // On one thread, and in parts, execution takes no lock and touches no other thread: this program counts the calls that
-// would, its own definitions taking the place of the C library's.
+// would, its own definitions taking the place of the C library's. They can refuse threads, too.
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
 
@@ -10,6 +10,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -17,6 +18,7 @@
 namespace {
 
 std::atomic<long> calls{0};
+bool no_threads = false;
 
 template <class Function>
 Function *count_and_find(const char *name) {
@@ -46,6 +48,7 @@ int pthread_cond_broadcast(pthread_cond_t *condition) noexcept {
     return count_and_find<int(pthread_cond_t *)>("pthread_cond_broadcast")(condition);
 }
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument) noexcept {
+    if (no_threads) return EAGAIN;
     return count_and_find<int(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *)>("pthread_create")(
         thread, attributes, start, argument);
 }
@@ -114,6 +117,37 @@ TEST_P(Execution, OnOneThreadTakesNoLockAndNoOtherThread) {
             ++executed;
         }
     EXPECT_GT(executed, 0) << kernel.name << " took no problem at all";
+}
+
+struct Case {
+    Problem problem;
+    StridedLayout in = planar(problem.input_shape), out = planar(output_shape(problem));
+    PlanPtr plan = make_plan(problem, in, out).plan;
+    std::vector<float> input = std::vector<float>(in.span(), 1.0f), output = std::vector<float>(out.span());
+
+    halpool_status execute(std::int32_t threads) {
+        halpool_execution execution = HALPOOL_EXECUTION_INIT;
+        execution.threads = threads;
+        return halpool_plan_execute(plan.get(), input.data(), output.data(), &execution, nullptr);
+    }
+};
+
+TEST(TinyWork, TakesNoLockAndNoOtherThreadAtAnyNumberOfThreads) {
+    Case tiny{{{1, 16, 8, 8}, {2}}};
+    halpool_status status = HALPOOL_OK;
+    EXPECT_EQ(calls_of([&] { status = tiny.execute(64); }), 0);
+    EXPECT_EQ(status, HALPOOL_OK);
+}
+
+TEST(Pool, WithoutThreadsLeavesTheWorkToTheCaller) {
+    Case large{{{1, 64, 56, 56}, {2}}};
+    no_threads = true;
+    for (int round = 0; round < 3; ++round) {
+        std::fill(large.output.begin(), large.output.end(), 0.0f);
+        EXPECT_EQ(large.execute(16), HALPOOL_OK);
+        EXPECT_EQ(large.output, std::vector<float>(large.output.size(), 1.0f));
+    }
+    no_threads = false;
 }
 
 HALPOOL_TEST_KERNELS_OF(Cpu, Execution, HALPOOL_DEVICE_CPU);
