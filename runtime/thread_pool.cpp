@@ -32,7 +32,7 @@ constexpr auto kSpin = std::chrono::microseconds(50);
 // After this it lets others run between two looks.
 constexpr auto kSpinAlone = std::chrono::microseconds(10);
 
-void pause() {
+void relax() {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -47,7 +47,7 @@ bool spin(Clock::duration alone, const Done &done) {
     for (;;) {
         for (int look = 0; look < 16; ++look) {
             if (done()) return true;
-            pause();
+            relax();
         }
         const Clock::duration passed = Clock::now() - begin;
         if (passed >= kSpin) return false;
