@@ -13,7 +13,8 @@ struct Box {
 };
 
 // An output that is outer x rows x channels, cut between rows at multiples of tile_rows: so that an element's arithmetic
-// does not depend on the number of shares.
+// does not depend on the number of shares. Cuts do not look for the ends of cache lines: two shares meet in one line at most,
+// which costs either some 0.1 us, once.
 class Shares {
 public:
     Shares() = default;
