@@ -29,8 +29,6 @@ using Clock = std::chrono::steady_clock;
 // and more would be felt by the rest of the machine. A thread that looks is there in 0.2 us; one that sleeps costs its
 // waker a system call and comes tens of microseconds late.
 constexpr auto kSpin = std::chrono::microseconds(50);
-// After this it lets others run between two looks.
-constexpr auto kSpinAlone = std::chrono::microseconds(10);
 
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -40,19 +38,19 @@ void relax() {
 #endif
 }
 
-// Looks for done() for a bounded time; returns whether it came true.
+// Looks for done() for a bounded time; returns whether it came true. Who spins alone keeps its hardware thread, since a
+// thread that yields may be queued behind the very one that it waits for; else others run between two looks.
 template <class Done>
-bool spin(Clock::duration alone, const Done &done) {
+bool spin(bool alone, const Done &done) {
     const Clock::time_point begin = Clock::now();
-    for (;;) {
+    do {
         for (int look = 0; look < 16; ++look) {
             if (done()) return true;
             relax();
         }
-        const Clock::duration passed = Clock::now() - begin;
-        if (passed >= kSpin) return false;
-        if (passed >= alone) std::this_thread::yield();
-    }
+        if (!alone) std::this_thread::yield();
+    } while (Clock::now() - begin < kSpin);
+    return false;
 }
 
 class ThreadPool {
@@ -177,7 +175,7 @@ private:
         const auto come = [&] { return epoch_ != seen; };
         if (undersubscribed()) {
             ++spinning_;
-            const bool found = spin(kSpinAlone, come);
+            const bool found = spin(true, come);
             --spinning_;
             if (found) return;
         }
@@ -201,7 +199,7 @@ private:
 
     void wait_for_workers(Job &job) {
         const auto gone = [&] { return job.workers == 0; };
-        if (gone() || spin(undersubscribed() ? kSpinAlone : Clock::duration::zero(), gone)) return;
+        if (gone() || spin(undersubscribed(), gone)) return;
         std::unique_lock<std::mutex> lock(mutex_);
         job.caller_sleeps = true;  // before the last look: see enter()
         finished_.wait(lock, gone);
