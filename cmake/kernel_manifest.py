@@ -168,7 +168,7 @@ def kernels_of(target, facts, schedules):
         parameters.update(scheduled[family])
         name = f"{family}_{target}"
         kernels.append(dict(kernel, name=name, function="halpool_" + identifier(name), parameters=parameters,
-                            window_class=window, extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
+                            masked_loads="avx" in facts["features"].split("-"), window_class=window, extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
     for family in scheduled:
         if family not in wanted:
             raise BadInput(f"{line_of(schedule_path, family)}: {family} is not in kernels.json")
@@ -186,7 +186,8 @@ def row(kernel):
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
               "true" if cpu and kernel["window_class"] == "fixed" else "false", *kernel["extents"],
               kernel.get("channels", 0), least_channels, least_columns, kernel.get("min_taps", 0),
-              parameters.get("tile_rows", 1), parameters["vector"], parameters.get("alignment", 1),
+              parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
+              parameters.get("alignment", 1),
               parameters.get("threads", 0), parameters.get("tile_columns", 1), kernel["function"] + "_argv")
     return "    {" + ", ".join(map(str, fields)) + "},"
 

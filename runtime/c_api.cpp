@@ -29,6 +29,7 @@ Structure read(const Structure *given, Structure defaults, const char *name) {
     if (!given) return defaults;
     require(given->struct_size >= sizeof(std::size_t) && given->struct_size <= 4096, HALPOOL_ERROR_INVALID_ARGUMENT,
             name, ".struct_size is ", given->struct_size, "; initialise the structure with its _INIT macro");
+    if (given->struct_size == sizeof(Structure)) return *given;
     std::memcpy(&defaults, given, std::min(given->struct_size, sizeof(Structure)));
     return defaults;
 }

@@ -7,8 +7,11 @@ namespace {
 
 std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value); }  // the selector checked the size
 
-KernelBuffer buffer(void *host, KernelDimension *dimensions, std::int32_t rank) {
-    return {0, nullptr, host, 0, kKernelFloat32, rank, dimensions, nullptr};
+// Kernels take all they read by pointer to non-const, and write to nothing but the output's memory.
+template <std::size_t rank>
+KernelBuffer buffer(const float *host, const std::array<KernelDimension, rank> &dimensions) {
+    return {0, nullptr, const_cast<float *>(host), 0, kKernelFloat32, static_cast<std::int32_t>(rank),
+            const_cast<KernelDimension *>(dimensions.data()), nullptr};
 }
 
 // Dense, innermost first.
@@ -27,10 +30,7 @@ std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
       layout_(row.layout),
-      lanes_along_rows_(row.layout == KernelLayout::nchw || row.channels != 0),
-      tile_rows_(std::max(row.tile_rows, 1)) {
-    lanes_ = row.lanes;
-    slides_lanes_ = row.window == WindowClass::fixed && row.layout == KernelLayout::nchw && row.stride_w == 1;
+      lanes_along_rows_(row.layout == KernelLayout::nchw || row.channels != 0) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
     Problem p = problem;
     std::int64_t in_h = in[2], in_w = in[3];
@@ -47,6 +47,8 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     outer_ = nhwc ? in[0] : planes;
     rows_ = out[2];
     columns_ = out[3];
+    channels_ = lanes_along_rows_ ? 1 : in[1];
+    shares_ = Shares(outer_, rows_, std::max(row.tile_rows, 1), channels_);
     window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
                narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
 
@@ -54,12 +56,32 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
     };
     border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
-    if (lanes_along_rows_) {
+    if (row.window == WindowClass::fixed && !nhwc && row.stride_w == 1) {
+        prepare_walk(p, row);
+    } else if (lanes_along_rows_) {
         // The separable template sums whole vectors of input columns, for whole blocks of 8 taps.
         find_clamped_rows(p, row.window == WindowClass::separable ? row.lanes - 1 + 7 : 0);
         if (row.window == WindowClass::small || row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
     }
     fill_divisors(row.window == WindowClass::global ? problem : p, row.needs_reciprocal);
+    prepare_arguments();
+    prepare_whole();
+}
+
+void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
+    // Border::masked: the taps before a window's middle may leave a row on the left alone, those behind it on the right.
+    const bool middle_inside = p.x.pad_begin <= p.x.kernel / 2 &&
+                               columns_ - 1 - p.x.pad_begin + (p.x.kernel - 1) / 2 < p.x.input;
+    if (columns_ < row.lanes) {
+        border_ = Border::narrow;
+    } else if (border_ == Border::masked && !middle_inside) {
+        border_ = Border::clamped;
+    } else if (border_ == Border::masked && !row.masked_loads) {
+        find_clamped_rows(p, 0);
+    }
+    // A strip's rows lie on pages of their own and should stay in the first-level cache until the next strip.
+    constexpr std::int64_t kWalkElements = 32768;
+    walk_rows_ = std::max<std::int64_t>(kWalkElements / columns_, 8);
 }
 
 void KernelCall::find_clamped_rows(const Problem &p, std::int64_t overreach) {
@@ -121,27 +143,77 @@ void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
     if (end - begin >= lanes) inner_columns_ = {begin, end};
 }
 
+void KernelCall::prepare_arguments() {
+    input_ = buffer(nullptr, input_dimensions_);
+    output_ = buffer(nullptr, output_dimensions_);
+    divisor_x_buffer_ = buffer(divisor_x_.data(), divisor_x_dimensions_);
+    divisor_y_buffer_ = buffer(divisor_y_.data(), divisor_y_dimensions_);
+    reciprocal_buffer_ = buffer(reciprocal_.data(), reciprocal_dimensions_);
+    arguments_ = {};
+    arguments_[kUserContext] = &user_context_;
+    for (std::size_t i = 0; i < window_.size(); ++i) arguments_[kKernelH + i] = &window_[i];
+    arguments_[kUniform] = &uniform_;
+    arguments_[kPositiveZero] = &positive_zero_;
+    arguments_[kDivisorX] = &divisor_x_buffer_;
+    arguments_[kDivisorY] = &divisor_y_buffer_;
+    arguments_[kReciprocal] = &reciprocal_buffer_;
+}
+
+void KernelCall::prepare_whole() {
+    constexpr std::size_t kFew = 8;
+    const int more = for_each_piece(shares_.all(), [&](const Piece &piece) {
+        if (whole_.size() == kFew) return 1;
+        whole_.push_back(piece);
+        return 0;
+    });
+    if (more) whole_.clear();
+}
+
+int KernelCall::run(const float *input, float *output) const {
+    if (whole_.empty()) return run(input, output, shares_.all());
+    for (const Piece &piece : whole_) {
+        const int status = enter(input, output, piece);
+        if (status != 0) return status;
+    }
+    return 0;
+}
+
 int KernelCall::run(const float *input, float *output, const Box &box) const {
+    return for_each_piece(box, [&](const Piece &piece) { return enter(input, output, piece); });
+}
+
+template <class Visit>
+int KernelCall::for_each_piece(const Box &box, const Visit &visit) const {
     const Columns all{0, columns_};
-    if (border_ == Border::clamped || !lanes_along_rows_) return enter(input, output, box, all, border_);
+    if (walk_rows_ > 0 && box.row_end - box.row_begin > walk_rows_ + walk_rows_ / 2) {
+        for (std::int64_t outer = box.outer_begin; outer < box.outer_end; ++outer) {
+            for (std::int64_t row = box.row_begin; row < box.row_end; row += walk_rows_) {
+                const Box rows{outer, outer + 1, row, std::min(row + walk_rows_, box.row_end), box.channel_begin, box.channel_end};
+                const int status = for_each_piece(rows, visit);
+                if (status != 0) return status;
+            }
+        }
+        return 0;
+    }
+    if (border_ == Border::clamped || border_ == Border::narrow || !lanes_along_rows_) return visit(piece(box, all, border_));
 
     // Cut off the rows at the tensor's two ends that must not read beside themselves.
     const auto part = [](const Box &b, std::int64_t outer_begin, std::int64_t outer_end, std::int64_t row_begin,
                          std::int64_t row_end) {
         return Box{std::max(b.outer_begin, outer_begin), std::min(b.outer_end, outer_end),
-                   std::max(b.row_begin, row_begin), std::min(b.row_end, row_end)};
+                   std::max(b.row_begin, row_begin), std::min(b.row_end, row_end), b.channel_begin, b.channel_end};
     };
     const std::int64_t head = clamped_head_, tail = rows_ - clamped_tail_;
     const std::int64_t last = outer_ - 1;
     int status = 0;
     const auto clamped = [&](const Box &b) {
         if (status == 0 && b.outer_begin < b.outer_end && b.row_begin < b.row_end) {
-            status = enter(input, output, b, all, Border::clamped);
+            status = visit(piece(b, all, Border::clamped));
         }
     };
     const auto rest = [&](const Box &b) {
         if (status != 0 || b.outer_begin >= b.outer_end || b.row_begin >= b.row_end) return;
-        status = border_ == Border::none ? enter(input, output, b, all, border_) : run_masked(input, output, b);
+        status = border_ == Border::none ? visit(piece(b, all, border_)) : for_each_masked_piece(b, visit);
     };
     if (outer_ == 1) {
         clamped(part(box, 0, 1, 0, head));
@@ -162,8 +234,9 @@ int KernelCall::run(const float *input, float *output, const Box &box) const {
     return status;
 }
 
-int KernelCall::run_masked(const float *input, float *output, const Box &box) const {
-    if (inner_columns_.begin == inner_columns_.end) return enter(input, output, box, {0, columns_}, Border::masked);
+template <class Visit>
+int KernelCall::for_each_masked_piece(const Box &box, const Visit &visit) const {
+    if (inner_columns_.begin == inner_columns_.end) return visit(piece(box, {0, columns_}, Border::masked));
     // In blocks that stay in the first-level cache between the three visits.
     constexpr std::int64_t kBlockElements = 8192;
     const std::int64_t row_elements = std::max<std::int64_t>(columns_ * window_[kStrideH - kKernelH] *
@@ -173,13 +246,14 @@ int KernelCall::run_masked(const float *input, float *output, const Box &box) co
         std::clamp<std::int64_t>(kBlockElements / (row_elements * block_rows), 1, box.outer_end - box.outer_begin);
     for (std::int64_t o = box.outer_begin; o < box.outer_end; o += block_outer) {
         for (std::int64_t r = box.row_begin; r < box.row_end; r += block_rows) {
-            const Box b{o, std::min(o + block_outer, box.outer_end), r, std::min(r + block_rows, box.row_end)};
-            int status = enter(input, output, b, inner_columns_, Border::rows);
+            const Box b{o, std::min(o + block_outer, box.outer_end), r, std::min(r + block_rows, box.row_end),
+                        box.channel_begin, box.channel_end};
+            int status = visit(piece(b, inner_columns_, Border::rows));
             if (status == 0 && inner_columns_.begin > 0) {
-                status = enter(input, output, b, {0, inner_columns_.begin}, Border::masked);
+                status = visit(piece(b, {0, inner_columns_.begin}, Border::masked));
             }
             if (status == 0 && inner_columns_.end < columns_) {
-                status = enter(input, output, b, {inner_columns_.end, columns_}, Border::masked);
+                status = visit(piece(b, {inner_columns_.end, columns_}, Border::masked));
             }
             if (status != 0) return status;
         }
@@ -187,46 +261,40 @@ int KernelCall::run_masked(const float *input, float *output, const Box &box) co
     return 0;
 }
 
-int KernelCall::enter(const float *input, float *output, const Box &box, Columns columns, Border border) const {
+KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border border) const {
     const bool nhwc = layout_ == KernelLayout::nhwc;
     const std::size_t column_axis = nhwc ? 1 : 0, row_axis = nhwc ? 2 : 1, outer_axis = nhwc ? 3 : 2;
-    std::array<KernelDimension, 4> in_dimensions = input_dimensions_, out_dimensions = output_dimensions_;
-    out_dimensions[column_axis].min = narrow(columns.begin);
-    out_dimensions[column_axis].extent = narrow(columns.end - columns.begin);
-    out_dimensions[row_axis].min = narrow(box.row_begin);
-    out_dimensions[row_axis].extent = narrow(box.row_end - box.row_begin);
-    out_dimensions[outer_axis].min = narrow(box.outer_begin);
-    out_dimensions[outer_axis].extent = narrow(box.outer_end - box.outer_begin);
-    float *const host = output + columns.begin * out_dimensions[column_axis].stride +
-                        box.row_begin * out_dimensions[row_axis].stride +
-                        box.outer_begin * out_dimensions[outer_axis].stride;
+    Piece made{input_dimensions_, output_dimensions_, 0, 0, static_cast<std::int32_t>(border)};
+    const auto narrow_to = [&](std::size_t axis, std::int64_t begin, std::int64_t end) {
+        KernelDimension &dimension = made.output_dimensions[axis];
+        dimension.min = narrow(begin);
+        dimension.extent = narrow(end - begin);
+        made.output_offset += begin * dimension.stride;
+    };
+    narrow_to(column_axis, columns.begin, columns.end);
+    narrow_to(row_axis, box.row_begin, box.row_end);
+    narrow_to(outer_axis, box.outer_begin, box.outer_end);
+    if (box.channel_end - box.channel_begin < channels_) {  // to the kernel, tensors of fewer channels, far apart
+        for (auto *dimensions : {&made.input_dimensions, &made.output_dimensions}) {
+            (*dimensions)[0].extent = narrow(box.channel_end - box.channel_begin);
+        }
+        made.input_offset += box.channel_begin;
+        made.output_offset += box.channel_begin;
+    }
+    return made;
+}
 
-    // Kernels take everything by pointer to non-const and write to the output's host memory alone.
-    std::array<KernelDimension, 1> dx = divisor_x_dimensions_, dy = divisor_y_dimensions_;
-    std::array<KernelDimension, 2> dr = reciprocal_dimensions_;
-    KernelBuffer in = buffer(const_cast<float *>(input), in_dimensions.data(), 4);
-    KernelBuffer out = buffer(host, out_dimensions.data(), 4);
-    KernelBuffer divisor_x = buffer(const_cast<float *>(divisor_x_.data()), dx.data(), 1);
-    KernelBuffer divisor_y = buffer(const_cast<float *>(divisor_y_.data()), dy.data(), 1);
-    KernelBuffer reciprocal = buffer(const_cast<float *>(reciprocal_.data()), dr.data(), 2);
-    std::array<std::int32_t, 6> window = window_;
-    if (slides_lanes_ && columns.end - columns.begin < lanes_) border = Border::narrow;
-    std::int32_t border_value = static_cast<std::int32_t>(border), uniform = uniform_;
-    float positive_zero = positive_zero_;
-    const void *user_context = nullptr;
-
-    void *arguments[kKernelArgumentCount];
-    arguments[kUserContext] = &user_context;
+int KernelCall::enter(const float *input, float *output, const Piece &piece) const {
+    KernelBuffer in = input_, out = output_;
+    in.host = const_cast<float *>(input) + piece.input_offset;
+    in.dim = const_cast<KernelDimension *>(piece.input_dimensions.data());
+    out.host = output + piece.output_offset;
+    out.dim = const_cast<KernelDimension *>(piece.output_dimensions.data());
+    auto arguments = arguments_;
     arguments[kInput] = &in;
-    for (std::size_t i = 0; i < window.size(); ++i) arguments[kKernelH + i] = &window[i];
-    arguments[kBorder] = &border_value;
-    arguments[kUniform] = &uniform;
-    arguments[kPositiveZero] = &positive_zero;
-    arguments[kDivisorX] = &divisor_x;
-    arguments[kDivisorY] = &divisor_y;
-    arguments[kReciprocal] = &reciprocal;
+    arguments[kBorder] = &piece.border;
     arguments[kOutput] = &out;
-    return entry_(arguments);
+    return entry_(const_cast<void **>(arguments.data()));
 }
 
 }  // namespace halpool

@@ -3,6 +3,7 @@
 #define HALPOOL_RUNTIME_KERNEL_CALL_HPP
 
 #include "problem.hpp"
+#include "shares.hpp"
 
 #include <halpool/internal/kernel_convention.h>
 
@@ -12,41 +13,49 @@
 
 namespace halpool {
 
-// A part of the output: rows of outer slices. An outer slice is a plane (NCHW) or an image (NHWC).
-struct Box {
-    std::int64_t outer_begin, outer_end, row_begin, row_end;
-};
-
 class KernelCall {
 public:
     KernelCall(const Problem &problem, const KernelRow &row);
     KernelCall(const KernelCall &) = delete;  // the buffers point into this object
     KernelCall &operator=(const KernelCall &) = delete;
 
-    std::int64_t outer() const { return outer_; }
-    std::int64_t rows() const { return rows_; }
-    std::int64_t tile_rows() const { return tile_rows_; }
+    // How the output may be cut: no other boxes may be run.
+    const Shares &shares() const { return shares_; }
 
-    // 0, or what the kernel returned. Allocates nothing; any number of threads at once.
+    // The whole output, or a box of it. 0, or what the kernel returned. Allocate nothing; any number of threads at once.
+    int run(const float *input, float *output) const;
     int run(const float *input, float *output, const Box &box) const;
 
 private:
-    // Columns of the output, for a call that computes not all of them.
+    // Columns of the output, for a piece that has not all of them.
     struct Columns {
         std::int64_t begin, end;
     };
-    int run_masked(const float *input, float *output, const Box &box) const;
-    int enter(const float *input, float *output, const Box &box, Columns columns, Border border) const;
+    // What one entry of the kernel computes, in the kernel's terms.
+    struct Piece {
+        std::array<KernelDimension, 4> input_dimensions, output_dimensions;
+        std::int64_t input_offset, output_offset;  // of the first element, in elements
+        std::int32_t border;
+    };
+    Piece piece(const Box &box, Columns columns, Border border) const;
+    // Calls visit(piece) for the pieces that make up the box, until one returns other than 0; returns that.
+    template <class Visit>
+    int for_each_piece(const Box &box, const Visit &visit) const;
+    template <class Visit>
+    int for_each_masked_piece(const Box &box, const Visit &visit) const;
+    int enter(const float *input, float *output, const Piece &piece) const;
+    void prepare_arguments();
+    void prepare_whole();
     void fill_divisors(const Problem &problem, bool needs_reciprocal);
     void find_clamped_rows(const Problem &problem, std::int64_t overreach);
     void find_inner_columns(const Problem &problem, std::int64_t lanes);
+    void prepare_walk(const Problem &problem, const KernelRow &row);
 
     KernelEntry entry_;
     KernelLayout layout_;
     bool lanes_along_rows_;  // else along the channels, where no vector can leave a row
-    std::int64_t tile_rows_, lanes_;
-    bool slides_lanes_;
-    std::int64_t outer_, rows_;
+    Shares shares_;
+    std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
     std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left
     Border border_;
@@ -55,12 +64,20 @@ private:
     std::int64_t clamped_head_ = 0, clamped_tail_ = 0;
     // Border::masked only: the columns whose windows leave the input above and below at most; empty: not worth a split.
     Columns inner_columns_{0, 0};
+    // Planar kernels that walk down the plane: at most so many rows before the next strip of columns; 0: other kernels.
+    std::int64_t walk_rows_ = 0;
     std::int64_t columns_;
     std::int32_t uniform_ = 0;
     float positive_zero_ = 0.0f;
     std::vector<float> divisor_x_, divisor_y_, reciprocal_;
     std::array<KernelDimension, 1> divisor_x_dimensions_, divisor_y_dimensions_;
     std::array<KernelDimension, 2> reciprocal_dimensions_;
+    KernelBuffer input_, output_;  // without the data
+    KernelBuffer divisor_x_buffer_, divisor_y_buffer_, reciprocal_buffer_;
+    const void *user_context_ = nullptr;
+    std::array<const void *, kKernelArgumentCount> arguments_;  // all but the input, the output and the border
+    // The pieces of the whole output, where they are few: for small problems what is left of a call is the kernel.
+    std::vector<Piece> whole_;
 };
 
 }  // namespace halpool

@@ -7,6 +7,7 @@
 #include "kernel_selector.hpp"
 #include "memory.hpp"
 #include "problem.hpp"
+#include "shares.hpp"
 
 #include <halpool/halpool.h>
 
@@ -36,19 +37,28 @@ public:
     void execute_part(const void *input, void *output, std::int32_t part, std::int32_t parts) const;
 
 private:
+    // From element [0, 0, 0, 0] of a tensor to its first byte, and to the byte behind its last.
+    struct Reach {
+        std::intptr_t begin, end;
+    };
+    static Reach reach(const TensorGeometry &tensor);
+    void check_execution(const halpool_execution &execution) const;
     void check_data(const void *input, void *output) const;
+    void check_kernel(int status) const;
     void execute_on_device(const DeviceRange &input, const DeviceRange &output, const halpool_execution &execution) const;
     int run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const;
-    int run_box(const float *input, float *output, const Box &box) const;
 
     Problem problem_;
     Demand demand_;
     Choice choice_;
+    bool empty_;  // no output element
+    Reach input_reach_, output_reach_;
     std::unique_ptr<const KernelCall> call_;  // null: the reference kernel, or a device's
     std::unique_ptr<const DeviceCall> device_call_;
     Choice unaligned_choice_;  // for data whose alignment device_call_ does not take
     std::unique_ptr<const DeviceCall> unaligned_call_;
-    std::int64_t outer_, rows_, tile_rows_;   // how the output is cut into shares
+    Shares shares_;                  // of the CPU's kernels
+    std::int64_t worthwhile_shares_ = 1;
     mutable std::once_flag explained_;
     mutable std::vector<Candidate> candidates_;
     mutable std::string description_;

@@ -212,8 +212,9 @@ typedef int (*halpool_parallel_for)(void *context, int32_t tasks, halpool_task t
 
 typedef struct halpool_execution {
     size_t struct_size;
-    int32_t threads; /* 1: the calling thread alone. n > 1: at most n shares, run by halpool's pool and the caller */
-    halpool_parallel_for parallel_for; /* not NULL: runs the `threads` shares instead of halpool's pool */
+    int32_t threads; /* 1: the calling thread alone. n > 1: at most n shares, run by halpool's pool and the caller; fewer
+                        where the work is not worth so many, and without the pool where it is worth one */
+    halpool_parallel_for parallel_for; /* not NULL: runs the shares, even one alone, instead of halpool's pool */
     void *parallel_for_context;
     void *stream; /* CUDA plans: the CUstream (cudaStream_t) to work on; NULL: the default stream. Others: NULL.
                      Such plans make no use of the fields above. */

@@ -19,7 +19,8 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WINDOW, CALL, PLAN = "runtime/window.hpp", "runtime/kernel_call.cpp", "runtime/plan.cpp"
+WINDOW, CALL, PLAN, SHARES = \
+    "runtime/window.hpp", "runtime/kernel_call.cpp", "runtime/plan.cpp", "runtime/shares.hpp"
 ALGORITHM, SCHEDULE, GENERATOR = "generators/pool_algorithm.cpp", "generators/cpu_schedule.cpp", \
     "generators/avg_pool2d_generator.cpp"
 
@@ -150,13 +151,17 @@ MUTATIONS = [
      "runtime_window_sum(problem, v, 8, 2, Float(64))", "runtime_window_sum(problem, v, 8, 2, Float(32))"),
     ("numbers: a sum of -0.0 stays -0.0", GENERATOR, "sum * factor + *positive_zero", "sum * factor"),
     # ---- shares
-    ("shares: the last tile is nobody's", PLAN, "const std::int64_t end = cut(part + 1);",
-     "const std::int64_t end = cut(part + 1) - (part + 1 == parts && parts > 2 ? 1 : 0);"),
-    ("shares: neighbours overlap", PLAN, "std::int64_t at = cut(part);",
-     "std::int64_t at = cut(part) - (part > 0 && cut(part) > 0 ? 1 : 0);"),
-    ("shares: the pool counts a share as finished without the lock", "runtime/thread_pool.cpp",
-     "lock.lock();\n        if (--job->unfinished == 0) job->finished.notify_one();",
-     "--job->unfinished;\n        lock.lock();\n        if (job->unfinished == 0) job->finished.notify_one();"),
+    ("shares: the last tile is nobody's", SHARES, "end = cut(tiles, part + 1, parts);",
+     "end = cut(tiles, part + 1, parts) - (part + 1 == parts && parts > 2 ? 1 : 0);"),
+    ("shares: neighbours overlap", SHARES, "at = cut(tiles, part, parts);",
+     "at = cut(tiles, part, parts) - (part > 0 && cut(tiles, part, parts) > 0 ? 1 : 0);"),
+    ("shares: runs of channels overlap", SHARES, "channels_before(block + 1, blocks)}", "channels_}"),
+    ("shares: channels are never cut", SHARES, "while (blocks < units && !balanced(blocks)) ++blocks;", ""),
+    ("shares: a run of channels reads the first ones", CALL, "made.input_offset += box.channel_begin;", ""),
+    ("shares: tiny work goes to the pool", PLAN, "std::clamp<std::int64_t>(worth, 1, shares_.most())", "shares_.most()"),
+    ("pool: the caller does not wait for the workers", "runtime/thread_pool.cpp", "        wait_for_workers(job);\n", ""),
+    ("pool: a sleeper is never woken", "runtime/thread_pool.cpp",
+     "if (--job.workers == 0 && job.caller_sleeps) {", "if (--job.workers == 0 && false) {"),
     ("selector: trusts every CPU", "runtime/kernel_registry.cpp",
      "linked.device->has_feature(*feature) : host_has_feature(*feature);",
      "linked.device->has_feature(*feature) : true;"),

@@ -22,6 +22,12 @@ protected:
     const std::vector<float> input_ = std::vector<float>(layout_.count(), 9.0f);
     const PlanPtr plan_ = make_plan(problem_, layout_, layout_).plan;
 
+    void SetUp() override {
+#if defined(__SANITIZE_THREAD__)
+        GTEST_SKIP() << "ThreadSanitizer does not run threads in the child of a process of many";
+#endif
+    }
+
     bool pools(std::int32_t threads) const {
         std::vector<float> output(layout_.count());
         halpool_execution execution = HALPOOL_EXECUTION_INIT;
@@ -82,9 +88,6 @@ TEST_F(Fork, AChildForksAgain) {
 }
 
 TEST_F(Fork, AChildOfAParentWhosePoolIsBusyPools) {
-#if defined(__SANITIZE_THREAD__)
-    GTEST_SKIP() << "ThreadSanitizer does not run threads in the child of a process of many";
-#endif
     std::atomic<bool> stop{false};
     std::atomic<int> failures{0}, rounds{0};
     std::vector<std::thread> busy;

@@ -6,7 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <numeric>
 #include <thread>
 
 namespace halpool_test {
@@ -17,11 +20,13 @@ struct SharedProblem {
     bool channels_last;
 };
 
-// Every window class; planes and rows fewer and more than the shares; images of several tiles.
+// Every window class; planes and rows fewer and more than the shares; images of several tiles. The last shape is worth 16
+// shares, and has channels that are shared out; the others are worth one, except to execute_part.
 std::vector<SharedProblem> shared_problems() {
     std::vector<SharedProblem> all;
     for (const bool last : {false, true})
-        for (const Ints &shape : {Ints{1, 3, 37, 29}, Ints{2, 20, 13, 34}, Ints{1, 1, 5, 70}, Ints{3, 1, 1, 9}}) {
+        for (const Ints &shape : {Ints{1, 3, 37, 29}, Ints{2, 20, 13, 34}, Ints{1, 1, 5, 70}, Ints{3, 1, 1, 9},
+                                  Ints{1, 96, 40, 36}}) {
             const Ints window = {std::min<std::int64_t>(shape[2], 5), 4};
             all.push_back({{shape, {shape[2], shape[3]}}, last});
             all.push_back({{shape, window, {2, 1}, {window[0] / 2, 2}, true, false}, last});
@@ -138,7 +143,8 @@ TEST_P(Sharing, GivesTheSameBitsInTheCallersParallelLoop) {
 
 TEST_P(Sharing, PartsCoverEveryElementExactlyOnceWithTheSameBits) {
     for_each_problem([](const halpool_plan *plan, const float *input, CanaryOutput &output, const auto &serial) {
-        for (std::int32_t parts = 1; parts <= 17; ++parts) {
+        const std::int32_t step = serial.size() < 10000 ? 1 : 8;
+        for (std::int32_t parts = 1; parts <= 17; parts += step) {
             std::vector<int> writers(serial.size(), 0);
             for (std::int32_t part = 0; part < parts; ++part) {
                 output.refill();
@@ -196,12 +202,124 @@ TEST_P(Sharing, EightThreadsShareOnePlan) {
 // Devices share the work out themselves.
 HALPOOL_TEST_KERNELS_OF(Cpu, Sharing, HALPOOL_DEVICE_CPU);
 
+// ---- How many shares, and how large ------------------------------------------------------------------------
+
+// Counts the shares, and the elements that each writes into an output of zeros.
+struct ShareSizes {
+    const std::vector<float> &output;
+    std::vector<std::ptrdiff_t> written;
+
+    static int run(void *context, std::int32_t tasks, halpool_task task, void *task_context) {
+        auto &sizes = *static_cast<ShareSizes *>(context);
+        std::ptrdiff_t before = 0;
+        for (std::int32_t i = 0; i < tasks; ++i) {
+            task(task_context, i);
+            const std::ptrdiff_t all = sizes.count();
+            sizes.written.push_back(all - before);
+            before = all;
+        }
+        return 0;
+    }
+    std::ptrdiff_t count() const {
+        return std::count_if(output.begin(), output.end(), [](float value) { return value != 0; });
+    }
+};
+
+std::vector<std::ptrdiff_t> share_sizes(const Problem &problem, bool last, std::int32_t threads) {
+    const Ints shape = output_shape(problem);
+    const StridedLayout in = last ? channels_last(problem.input_shape) : planar(problem.input_shape);
+    const StridedLayout out = last ? channels_last(shape) : planar(shape);
+    const PlanAttempt made = make_plan(problem, in, out);
+    EXPECT_EQ(made.status, HALPOOL_OK) << made.error.message;
+    const std::vector<float> input(in.span(), 1.0f);
+    std::vector<float> output(out.span());
+    ShareSizes sizes{output, {}};
+    const halpool_execution execution = on_callers_loop(threads, ShareSizes::run, &sizes);
+    EXPECT_EQ(halpool_plan_execute(made.plan.get(), input.data(), output.data(), &execution, nullptr), HALPOOL_OK);
+    return sizes.written;
+}
+
+std::ptrdiff_t bytes(const Problem &problem) {
+    const auto elements = [](const Ints &shape) { return shape[0] * shape[1] * shape[2] * shape[3]; };
+    return static_cast<std::ptrdiff_t>((elements(problem.input_shape) + elements(output_shape(problem))) * 4);
+}
+
+// The workloads of benchmarks/workloads.json. A share's bytes go with the elements of the output that it writes.
+TEST(SixtyFourShares, AreNearEqualWhereTheWorkIsWorthThem) {
+    const Problem workloads[] = {{{1, 64, 56, 56}, {2}},
+                                 {{8, 64, 112, 112}, {2}},
+                                 {{1, 64, 56, 56}, {3}, {1}, {1}},
+                                 {{8, 256, 28, 28}, {3}, {1}, {1}},
+                                 {{8, 64, 112, 112}, {3}, {2}, {1}},
+                                 {{8, 2048, 7, 7}, {7}},
+                                 {{1, 16, 224, 224}, {15}, {1}, {7}},
+                                 {{1, 16, 224, 224}, {31}, {1}, {15}},
+                                 {{1, 3, 1080, 1920}, {2}},
+                                 {{1, 3, 2160, 3840}, {8}},
+                                 {{1, 1, 4096, 4096}, {31}, {1}, {15}},
+                                 {{32, 192, 35, 35}, {3}, {1}, {1}}};
+    constexpr std::int32_t kThreads = 64;
+    constexpr std::ptrdiff_t kWorthAShare = 32 * 1024;
+    int worth_all = 0;
+    for (const Problem &problem : workloads)
+        for (const bool last : {false, true}) {
+            SCOPED_TRACE(::testing::Message() << problem << (last ? " nhwc" : " nchw"));
+            const std::vector<std::ptrdiff_t> sizes = share_sizes(problem, last, kThreads);
+            ASSERT_LE(sizes.size(), std::size_t{kThreads});
+            if (bytes(problem) < kThreads * kWorthAShare) continue;
+            ++worth_all;
+            const auto total = std::accumulate(sizes.begin(), sizes.end(), std::ptrdiff_t{0});
+            const double mean = static_cast<double>(total) / kThreads;
+            EXPECT_LE(static_cast<double>(*std::max_element(sizes.begin(), sizes.end())), 1.25 * mean);
+        }
+    EXPECT_GE(worth_all, 18);
+}
+
+TEST(Shares, AreNoMoreThanTheWorkIsWorth) {
+    for (const bool last : {false, true}) {
+        EXPECT_EQ(share_sizes({{1, 16, 8, 8}, {2}}, last, 64).size(), 1u);
+        EXPECT_EQ(share_sizes({{1, 3, 35, 35}, {3}, {1}, {1}}, last, 64).size(), 1u);
+        const std::size_t few = share_sizes({{1, 512, 7, 7}, {7}}, last, 64).size();  // 100 kB
+        EXPECT_GE(few, 2u);
+        EXPECT_LE(few, 4u);
+    }
+}
+
+// ---- The library's pool --------------------------------------------------------------------------------------
+
+// More callers at once than the pool has room for, with pauses in which its threads fall asleep.
+TEST(Pool, GivesManyCallersAtOnceTheirOutputs) {
+    const Problem problem{{1, 16, 40, 40}, {3}, {1}, {1}};
+    const StridedLayout layout = planar(problem.input_shape);
+    const PlanPtr plan = make_plan(problem, layout, layout).plan;
+    const std::vector<float> input = some_values(layout.span());
+    std::vector<float> serial(input.size());
+    ASSERT_EQ(halpool_plan_execute(plan.get(), input.data(), serial.data(), nullptr, nullptr), HALPOOL_OK);
+
+    std::atomic<int> failures{0};
+    std::vector<std::thread> callers;
+    for (int caller = 0; caller < 48; ++caller)
+        callers.emplace_back([&, caller] {
+            std::vector<float> output(serial.size());
+            for (int round = 0; round < 20; ++round) {
+                std::fill(output.begin(), output.end(), -1.0f);
+                const halpool_execution execution = on_pool(2 + caller % 4);
+                if (halpool_plan_execute(plan.get(), input.data(), output.data(), &execution, nullptr) != HALPOOL_OK ||
+                    output != serial)
+                    ++failures;
+                if ((caller + round) % 5 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+            }
+        });
+    for (std::thread &caller : callers) caller.join();
+    EXPECT_EQ(failures, 0);
+}
+
 // ---- The caller's parallel loop -----------------------------------------------------------------------------
 
 class CallersLoop : public ::testing::Test {
 protected:
-    const Problem problem_{{2, 4, 40, 33}, {3}, {1}, {1}};
-    const StridedLayout layout_ = planar({2, 4, 40, 33});
+    const Problem problem_{{2, 16, 40, 33}, {3}, {1}, {1}};  // worth ten shares
+    const StridedLayout layout_ = planar(problem_.input_shape);
     const std::vector<float> input_ = some_values(layout_.span());
     CanaryOutput output_{layout_};
     const PlanPtr plan_ = make_plan(problem_, layout_, layout_).plan;

@@ -39,7 +39,7 @@ enum class Border : std::int32_t {
     masked = 2,   // windows may leave the input anywhere. Taps beside a row may be read (memory of the same tensor lies
                   // there) and are then masked to zero
     clamped = 3,  // the same, but taps beside a row may lie outside the tensor: never read them
-    narrow = 4,   // as clamped, for boxes of fewer columns than a vector has
+    narrow = 4,   // as clamped, for boxes of fewer columns than a vector has, in kernels that walk down the plane
 };
 
 // The arguments of every kernel's _argv entry: pointers to these, in this order. Buffers are four-dimensional, innermost
@@ -123,6 +123,7 @@ struct KernelRow {
     std::int32_t min_taps;                   // of the window
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
     std::int32_t lanes;      // output columns of one vector; see KernelCall::run
+    bool masked_loads;       // the target has them: masked taps are not read
     // Of device kernels.
     std::int32_t alignment;  // elements: the innermost extents and the data's addresses must be multiples of it
     std::int32_t threads;    // of a block
