@@ -35,7 +35,7 @@ public:
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
     GeneratorParam<int> vector{"vector", 8}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
-    GeneratorParam<int> channel_vectors{"channel_vectors", 1};
+    GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", 1 << 20};
     GeneratorParam<int> threads{"threads", 128}, alignment{"alignment", 1};  // of device kernels
 
     // In the order of kernel_convention.h; the user context is the target feature user_context. configure() adds what
@@ -201,7 +201,7 @@ private:
         for (auto *buffer : {divisor_x, divisor_y}) buffer->dim(0).set_min(0);
         for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
 
-        const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors};
+        const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors, most_channels};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
                                   output.dim(nhwc ? 0 : 2).extent(), stride_w};
         if (fixed_channels > 0) {

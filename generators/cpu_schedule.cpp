@@ -120,15 +120,21 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
             .unroll(yi);
     };
     const int strip = schedule.vector * schedule.channel_vectors;
-    Expr none = is_border(when, Border::none);
-    Expr fits = when.channels >= strip && when.width >= schedule.tile_columns;
-    Expr tall = when.rows >= schedule.tile_rows;
-    const auto full_tile = [&](Expr condition, int rows) {
-        tile(output.specialize(condition), schedule.vector, schedule.channel_vectors, schedule.tile_columns, rows);
+    const auto full_tiles = [&](Stage stage, int columns) {
+        if (schedule.tile_rows > 1) {
+            tile(stage.specialize(when.rows >= schedule.tile_rows), schedule.vector, schedule.channel_vectors, columns, schedule.tile_rows);
+        }
+        tile(stage, schedule.vector, schedule.channel_vectors, columns, 1);
     };
-    full_tile(none && fits && tall, schedule.tile_rows);
-    full_tile(fits && tall, schedule.tile_rows);
-    if (schedule.tile_rows > 1) full_tile(fits, 1);
+    const auto by_columns = [&](Stage stage) {
+        if (schedule.tile_columns > 1) {
+            full_tiles(stage.specialize(when.width >= schedule.tile_columns && when.channels <= schedule.most_channels), schedule.tile_columns);
+        }
+        full_tiles(stage, 1);
+    };
+    Expr none = is_border(when, Border::none);
+    by_columns(output.specialize(none && when.channels >= strip));
+    by_columns(output.specialize(when.channels >= strip));
     tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
     if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1, 1);
     tile(output, 1, 1, 1, 1);

@@ -13,6 +13,8 @@ struct CpuSchedule {
     int tile_columns;     // channels-last, fixed windows: output columns of one tile, which share column sums; planar,
                           // windows known at run time: vectors of columns summed side by side
     int channel_vectors;  // channels-last: vectors of channels in one tile
+    int most_channels;    // channels-last, fixed windows: with more, a tile has one column: pixels far apart are too many
+                          // streams for the caches
 };
 
 // What the templates ask of the call to choose among their variants.
