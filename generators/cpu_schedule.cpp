@@ -135,7 +135,7 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
     Expr none = is_border(when, Border::none);
     by_columns(output.specialize(none && when.channels >= strip));
     by_columns(output.specialize(when.channels >= strip));
-    tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
+    if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
     if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1, 1);
     tile(output, 1, 1, 1, 1);
 
