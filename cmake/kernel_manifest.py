@@ -21,6 +21,7 @@ PARAMETERS = {
             "channel_vectors": range(1, 33), "most_channels": range(1, 2**20 + 1)},
     "gpu": {"vector": (1, 2, 4), "tile_rows": range(1, 17), "tile_columns": range(1, 129), "threads": (32, 64, 128, 256)}}
 SIZE_OF = {"f32": 4}
+PLANE = re.compile(r"(\d+)x(\d+)p(\d+)$")  # 7x7p1
 WINDOW = re.compile(r"(\d+)x(\d+)s(\d+)(?:x(\d+))?$")  # 3x3s2, 3x1s2x1
 
 
@@ -143,7 +144,11 @@ def kernels_of(target, facts, schedules):
     kernels, wanted = [], set()
     for kernel in read(kernels_path)[template]:
         channels, alignment = kernel.get("channels", 0), kernel.get("alignment", 0)
-        layout = kernel["layout"] + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "")
+        plane = PLANE.match(kernel.get("plane", "0x0p0"))
+        if not plane:
+            raise BadInput(f"{line_of(kernels_path, kernel['plane'])}: plane '{kernel['plane']}' is not HxWpP: 7x7p1")
+        plane_h, plane_w, padding = map(int, plane.groups())
+        layout = kernel["layout"] + (f"-{kernel['plane']}" if plane_w else "") + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "")
         family = "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
         wanted.add(family)
         if family not in scheduled:
@@ -160,6 +165,8 @@ def kernels_of(target, facts, schedules):
         parameters = {"layout": kernel["layout"], "window": window}
         if template == "cpu":
             parameters["fixed_channels"] = channels
+        if plane_w:
+            parameters.update(fixed_plane_h=plane_h, fixed_plane_w=plane_w, fixed_padding=padding)
         if alignment:
             parameters["alignment"] = alignment // SIZE_OF[kernel["dtype"]]
         if window == "fixed":
@@ -168,7 +175,7 @@ def kernels_of(target, facts, schedules):
         parameters.update(scheduled[family])
         name = f"{family}_{target}"
         kernels.append(dict(kernel, name=name, function="halpool_" + identifier(name), parameters=parameters,
-                            masked_loads="avx" in facts["features"].split("-"), window_class=window, extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
+                            masked_loads="avx" in facts["features"].split("-"), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
     for family in scheduled:
         if family not in wanted:
             raise BadInput(f"{line_of(schedule_path, family)}: {family} is not in kernels.json")
@@ -185,8 +192,8 @@ def row(kernel):
     fields = (f'"{kernel["name"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
               "true" if cpu and kernel["window_class"] == "fixed" else "false", *kernel["extents"],
-              kernel.get("channels", 0), least_channels, least_columns, kernel.get("min_taps", 0),
-              parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
+              kernel.get("channels", 0), *kernel["plane"], least_channels, least_columns, kernel.get("min_taps", 0),
+              kernel["plane"][0] or parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
               parameters.get("alignment", 1),
               parameters.get("threads", 0), parameters.get("tile_columns", 1), kernel["function"] + "_argv")
     return "    {" + ", ".join(map(str, fields)) + "},"

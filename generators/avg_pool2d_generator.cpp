@@ -34,6 +34,8 @@ public:
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
+    // Planar, windows of stride 1: planes of exactly this extent, padded by fixed_padding on all sides; 0: any.
+    GeneratorParam<int> fixed_plane_h{"fixed_plane_h", 0}, fixed_plane_w{"fixed_plane_w", 0}, fixed_padding{"fixed_padding", 0};
     GeneratorParam<int> vector{"vector", 8}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
     GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", 1 << 20};
     GeneratorParam<int> threads{"threads", 128}, alignment{"alignment", 1};  // of device kernels
@@ -79,6 +81,12 @@ public:
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
                      input.dim(nhwc ? 2 : 1).extent()};
 
+        if (fixed_plane_w > 0) {
+            for (auto [axis, extent] : {std::pair{&problem.x, int(fixed_plane_w)}, std::pair{&problem.y, int(fixed_plane_h)}}) {
+                axis->input = extent;
+                axis->pad_begin = int(fixed_padding);
+            }
+        }
         if (on_device()) problem.one = *one;
         problem.walks_down = walks_down();
         if (on_device() && window == Window::separable) {
@@ -192,6 +200,14 @@ private:
             output.dim(0).set_extent(fixed_channels);
             output.dim(1).set_stride(fixed_channels);
         }
+        if (fixed_plane_w > 0) {
+            for (auto [i, extent] : {std::pair{0, int(fixed_plane_w)}, std::pair{1, int(fixed_plane_h)}}) {
+                input.dim(i).set_extent(extent);
+                output.dim(i).set_min(0).set_extent(extent);
+                input.dim(i + 1).set_stride(i == 0 ? extent : int(fixed_plane_w) * int(fixed_plane_h));
+                output.dim(i + 1).set_stride(i == 0 ? extent : int(fixed_plane_w) * int(fixed_plane_h));
+            }
+        }
         if (nhwc) {  // channels and columns are always computed whole
             output.dim(0).set_min(0);
             output.dim(1).set_min(0);
@@ -211,7 +227,9 @@ private:
         } else if (window == Window::fixed && nhwc) {
             schedule_channels_last_fixed(output, stages, v, when, s);
         } else if (window == Window::fixed) {
-            if (walks_down()) {
+            if (fixed_plane_w > 0) {
+                schedule_planar_plane(output, v, when, s);
+            } else if (walks_down()) {
                 schedule_planar_walk(output, v, when, s);
             } else {
                 schedule_planar_tiles(output, stages, v, when, s);

@@ -56,6 +56,17 @@ void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariable
     stages.partial.compute_at(output, xo).vectorize(v.x).unroll(row).store_in(MemoryType::Register);
 }
 
+void schedule_planar_plane(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+    Var xo("xo"), xi("xi");
+    const auto plane = [&](Stage stage) {
+        stage.split(v.x, xo, xi, schedule.vector, TailStrategy::ShiftInwards).reorder(xi, xo, v.y, v.c, v.n).vectorize(xi).unroll(xo).unroll(v.y);
+    };
+    Stage masked = output.specialize(is_border(when, Border::masked));
+    plane(masked.specialize(when.uniform == 1));
+    plane(masked);
+    plane(output);  // Border::clamped
+}
+
 // Strips of columns, down the plane: WindowWalk carries the rows' sums. A strip is at most tile_columns vectors wide;
 // ShiftInwards lets the last one overlap its neighbour, so the width is chosen by what that costs.
 void schedule_planar_walk(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {

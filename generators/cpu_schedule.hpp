@@ -24,6 +24,9 @@ struct CallConditions {
     Halide::Expr stride_w;
 };
 
+// Planes of a constant extent, all rows unrolled: what is left of a small plane's loops would cost more than its windows.
+void schedule_planar_plane(Halide::Func output, const OutputVariables &v, const CallConditions &when,
+                           const CpuSchedule &schedule);
 void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                            const CallConditions &when, const CpuSchedule &schedule);
 // PoolProblem::walks_down.

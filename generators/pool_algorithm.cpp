@@ -102,7 +102,9 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
         const auto row = [&](const Expr &iy) {
             return sum_of(kernel_w, true, [&](int i) {
                 Expr ix = window_start(p.x, v.x) + i;
-                Expr tap = load(p, {ix, unsafe_promise_clamped(walked_index(iy, p.y.input), 0, p.y.input - 1), v.c, v.n});
+                // With constant extents Halide sees that taps lie beside the row; it does not see that they are masked.
+                Expr column = Internal::as_const_int(p.x.input) ? unsafe_promise_clamped(ix, 0, p.x.input - 1) : ix;
+                Expr tap = load(p, {column, unsafe_promise_clamped(walked_index(iy, p.y.input), 0, p.y.input - 1), v.c, v.n});
                 return lane_mask(ix, p.x.input, p.border, 2 * i - (kernel_w - 1), tap);
             });
         };

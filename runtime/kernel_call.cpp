@@ -72,7 +72,7 @@ void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
     // Border::masked: the taps before a window's middle may leave a row on the left alone, those behind it on the right.
     const bool middle_inside = p.x.pad_begin <= p.x.kernel / 2 &&
                                columns_ - 1 - p.x.pad_begin + (p.x.kernel - 1) / 2 < p.x.input;
-    if (columns_ < row.lanes) {
+    if (row.plane_w == 0 && columns_ < row.lanes) {
         border_ = Border::narrow;
     } else if (border_ == Border::masked && !middle_inside) {
         border_ = Border::clamped;

@@ -18,6 +18,14 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     if (!in_layout(p.input)) return text("needs ", memory, " memory, the input's is not");
     if (!in_layout(p.output)) return text("needs ", memory, " memory, the output's is not");
     if (row.channels != 0 && row.channels != p.input.shape[1]) return text("takes ", row.channels, " channels only");
+    if (row.plane_w != 0) {
+        const auto exact = [&](const Axis &axis, std::int32_t extent, std::int64_t output) {
+            return axis.input == extent && output == extent && axis.pad_begin == row.padding;
+        };
+        if (!exact(p.y, row.plane_h, p.output.shape[2]) || !exact(p.x, row.plane_w, p.output.shape[3])) {
+            return text("takes planes of ", by(row.plane_h, row.plane_w), " padded by ", row.padding, " only");
+        }
+    }
     if (row.window == WindowClass::fixed) {
         if (row.kernel_h != p.y.kernel || row.kernel_w != p.x.kernel || row.stride_h != p.y.stride ||
             row.stride_w != p.x.stride) {
@@ -105,6 +113,7 @@ std::string purpose(const KernelRow &row) {
         break;
     }
     out += row.layout == KernelLayout::nhwc ? ", channels-last (NHWC) memory" : ", planar (NCHW) memory";
+    if (row.plane_w != 0) out += " of " + by(row.plane_h, row.plane_w) + " planes padded by " + std::to_string(row.padding);
     if (row.channels != 0) out += " of " + std::to_string(row.channels) + " channels";
     if (row.alignment > 1) out += text(", aligned to ", row.alignment, " elements");
     return out;

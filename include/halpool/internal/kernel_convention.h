@@ -118,6 +118,7 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
+    std::int32_t plane_h, plane_w, padding;  // exactly these planes, padded so on all sides; 0: any
     // What is preferred, not what is possible: below these a kernel further down the table is faster.
     std::int32_t min_channels, min_columns;  // of the output
     std::int32_t min_taps;                   // of the window
