@@ -39,6 +39,12 @@ std::vector<Attempt> attempts_for(const KernelUnderTest &kernel) {
     // vector.
     for (const std::int64_t channels : {8, 7, 3})
         for (const std::int64_t columns : {96, 95, 9}) shapes.push_back({2, channels, 90, columns});
+    long long height = 0, width = 0, padding = 0;  // a kernel for planes of one extent: ..._nchw-7x7p1_...
+    const std::size_t plane = kernel.name.find('-');
+    if (plane != std::string::npos &&
+        std::sscanf(kernel.name.c_str() + plane, "-%lldx%lldp%lld_", &height, &width, &padding) == 3) {
+        shapes = {{2, 3, height, width}};
+    }
     std::vector<Attempt> all;
     for (const Ints &shape : shapes)
         for (const Problem &problem : windows_for(kernel, shape)) {

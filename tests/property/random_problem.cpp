@@ -140,6 +140,13 @@ RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even) {
         problem.input_shape = random.one_in(8) ? Ints{channels, height, width}
                                                : Ints{images, channels, height, width};
         choose_window(random, problem, height, width);
+        if (random.one_in(10)) {  // planes for which there are kernels
+            const std::int64_t plane = random.one_in(2) ? 7 : 14;
+            problem.input_shape[problem.input_shape.size() - 2] = problem.input_shape.back() = plane;
+            problem.kernel_size = {3};
+            problem.stride = problem.padding = {1};
+            problem.padding_end = {};
+        }
         const Ints shape = output_shape(problem);
         if (shape[shape.size() - 1] < 1 || shape[shape.size() - 2] < 1) continue;
         if (additions(problem) > kMostAdditions) continue;
