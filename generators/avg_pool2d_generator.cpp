@@ -104,7 +104,7 @@ public:
         } else if (window == Window::large) {
             const int column = nhwc ? 1 : 0;
             const LargeCall call{output.dim(column).min(), output.dim(column).extent(), input.dim(column + 1).stride(),
-                                 input.dim(1).stride(), input.dim(0).extent()};
+                                 input.dim(1).stride(), input.dim(0).extent(), *uniform};
             stages.sum(v.order(layout)) = large_window_sum(problem, v, call);
         } else if (window == Window::generic) {
             stages = runtime_window_sum(problem, v, 8, 2, Float(64));
@@ -135,6 +135,12 @@ public:
             Expr one_factor = border == int(Border::none) || *uniform == 1;
             Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y));
             output(v.order(layout)) = sum * factor + *positive_zero;
+        } else if (window == Window::large) {
+            // Where all windows have one divisor, one division serves a whole row. strict_float also tells Halide that
+            // the order of the sums matters.
+            Expr one = strict_float(1.0f / ((*divisor_y)(0) * (*divisor_x)(0)));
+            Expr own = strict_float(sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)));
+            output(v.order(layout)) = select(*uniform == 1, strict_float(sum * one), own) + *positive_zero;
         } else {
             output(v.order(layout)) = sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)) + *positive_zero;
         }

@@ -260,7 +260,7 @@ void schedule_large(Func output, Layout layout, const OutputVariables &v, const 
         stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).vectorize(xi).reorder(xi, xo, v.y, v.c, v.n).never_partition_all();
     };
     if (layout == Layout::nchw) {
-        for (int stride : {1, 2}) columns(output.specialize(when.width >= lanes && when.stride_w == stride), lanes);
+        columns(output.specialize(when.width >= lanes), lanes);
         columns(output, 1);
     } else {
         Stage strips = output.specialize(when.channels >= lanes);

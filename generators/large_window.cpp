@@ -17,9 +17,8 @@ constexpr char kLargeWindow[] = "halpool_large_window";
 // The mark's arguments.
 enum Argument {
     kColumn, kRow, kChannel, kPlane, kInputW, kInputH, kRowPitch, kColumnPitch, kChannels, kKernelRows, kKernelColumns, kStrideRows,
-    kStrideColumns, kPadRows, kPadColumns, kFirstColumn, kColumns, kPlanar, kArguments
+    kStrideColumns, kPadRows, kPadColumns, kFirstColumn, kColumns, kUniformDivisor, kPlanar, kArguments
 };
-constexpr int kLevelRows = 4;  // rows whose columns are added together: a store is long done when it is loaded again
 
 Expr scalar(const Expr &e) {
     const Broadcast *broadcast = e.as<Broadcast>();
@@ -133,11 +132,17 @@ constexpr int kSlack = 320;
 
 // What a call keeps on the stack.
 struct LargeWindow::Scratch {
-    int capacity, blocks, pitch = capacity + kSlack;
+    int capacity, blocks;
+    // Rows whose columns are added together. Planar sums are loaded from where two vectors were stored, which waits
+    // until both have reached the cache.
+    int level_rows;
+    int pitch = capacity + kSlack;
     Floats vertical{"vertical", pitch * kLargeBlock}, ring{"ring", capacity * blocks}, middle{"middle", capacity},
-        four{"four", pitch * kLevelRows}, eight{"eight", pitch * kLevelRows}, across{"across", pitch};
+        four{"four", pitch * level_rows}, eight{"eight", pitch * level_rows}, across{"across", pitch};
 
-    explicit Scratch(bool planar) : capacity(planar ? kLargePlanarFloats : kLargeStripFloats), blocks(planar ? kLargePlanarBlocks : kLargeStripBlocks) {}
+    explicit Scratch(bool planar)
+        : capacity(planar ? kLargePlanarFloats : kLargeStripFloats), blocks(planar ? kLargePlanarBlocks : kLargeStripBlocks),
+          level_rows(planar ? 4 : 1) {}
     Stmt around_all(Stmt all) const {
         for (const Floats *f : {&vertical, &ring, &middle, &four, &eight, &across}) all = f->around_all(all);
         return all;
@@ -183,8 +188,8 @@ public:
         lead_ = s.let("lead", (first_ - begin) * step_);
         outputs_ = s.let("outputs", round_up(((columns - 1) * stride_w + 1) * step_, kChunk * lanes_));
         eights_ = s.let("eights", kernel_w_ / 8);
-        eight_count_ = s.let("eight_count", select(eights_ > 0, round_up(outputs_ + 8 * (eights_ - 1) * step_, lanes_), 0));
-        four_count_ = s.let("four_count", round_up(max(eight_count_ + 4 * step_, outputs_ + 8 * eights_ * step_), lanes_));
+        eight_count_ = s.let("eight_count", select(eights_ > 0, round_up(outputs_ + 8 * (eights_ - 1) * step_, kChunk * lanes_), 0));
+        four_count_ = s.let("four_count", round_up(max(eight_count_ + 4 * step_, outputs_ + 8 * eights_ * step_), kChunk * lanes_));
         wholes_ = s.let("wholes", (kernel_h_ - stride_h_) / (kLargeBlock * stride_h_) - 1);
         gap_ = s.let("gap", kernel_h_ - (wholes_ + 1) * kLargeBlock * stride_h_ - stride_h_);
 
@@ -317,8 +322,8 @@ private:
             IfThenElse::make(y >= 0 && y + kernel_h_ + kLargeBlock - 1 <= height_, stacks(false), stacks(true)),
             floats(1, [&](const Expr &at, const Expr &in, int lanes) { return strided_two_stacks(block, y, at, in, lanes); })));
         const Expr count = s.let("count", min(rows_->extent - block * kLargeBlock, kLargeBlock));
-        s.add(loop("level_rows", (count + kLevelRows - 1) / kLevelRows, [&](const Expr &group) {
-            return levels(block * kLargeBlock + group * kLevelRows, group * kLevelRows, min(count - group * kLevelRows, kLevelRows));
+        s.add(loop("level_rows", (count + scratch_.level_rows - 1) / scratch_.level_rows, [&](const Expr &group) {
+            return levels(block * kLargeBlock + group * scratch_.level_rows, group * scratch_.level_rows, min(count - group * scratch_.level_rows, scratch_.level_rows));
         }));
         return s.done();
     }
@@ -327,21 +332,22 @@ private:
     Stmt levels(const Expr &output_row, const Expr &first, const Expr &count) const {
         std::vector<Stmt> all;
         all.push_back(loop("row", count, [&](const Expr &i) {
-            return loop("fours", four_count_ / lanes_, [&](const Expr &vector) {
-                const Expr from = (first + i) * pitch_ + vector * lanes_;
-                const auto at = [&](int tap) { return vertical_.load(from + tap * step_, lanes_); };
-                return four_.store(i * pitch_ + vector * lanes_, plus(plus(at(0), at(1)), plus(at(2), at(3))));
+            const int lanes = lanes_ * kChunk;
+            return loop("fours", four_count_ / lanes, [&](const Expr &vector) {
+                const Expr from = (first + i) * pitch_ + vector * lanes;
+                const auto at = [&](int tap) { return vertical_.load(from + tap * step_, lanes); };
+                return four_.store(i * pitch_ + vector * lanes, plus(plus(at(0), at(1)), plus(at(2), at(3))));
             });
         }));
         all.push_back(loop("row", count, [&](const Expr &i) {
-            return loop("eights", eight_count_ / lanes_, [&](const Expr &vector) {
-                const Expr at = i * pitch_ + vector * lanes_;
-                return eight_.store(at, plus(four_.load(at, lanes_), four_.load(at + 4 * step_, lanes_)));
+            const int lanes = lanes_ * kChunk;
+            return loop("eights", eight_count_ / lanes, [&](const Expr &vector) {
+                const Expr at = i * pitch_ + vector * lanes;
+                return eight_.store(at, plus(four_.load(at, lanes), four_.load(at + 4 * step_, lanes)));
             });
         }));
         all.push_back(loop("row", count, [&](const Expr &i) {
-            const Stmt outputs = substitute(rows_->name, rows_->min + output_row + i, ReplaceMark([&](const Call *mark) { return window(mark); }).mutate(body_));
-            return Block::make(sums(first + i, i), outputs);
+            return Block::make(sums(first + i, i), outputs(output_row + i));
         }));
         return Block::make(all);
     }
@@ -374,6 +380,20 @@ private:
             result = result.defined() ? IfThenElse::make(kernel_w_ % 8 == rest, variant, result) : variant;
         }
         return result;
+    }
+
+    // The loops over one row's outputs, for what is usual and for the rest.
+    Stmt outputs(const Expr &row) const {
+        const Expr stride_w = argument(kStrideColumns), uniform = argument(kUniformDivisor);
+        const auto variant = [&](bool dense, bool one_divisor) {
+            std::map<std::string, Expr> known;
+            if (dense) known[stride_w.as<Variable>()->name] = 1;
+            known[uniform.as<Variable>()->name] = one_divisor ? 1 : 0;
+            const Stmt loops = substitute(rows_->name, rows_->min + row, ReplaceMark([&](const Call *mark) { return window(mark); }).mutate(body_));
+            return simplify(substitute(known, loops));
+        };
+        const auto by_divisor = [&](bool dense) { return IfThenElse::make(uniform == 1, variant(dense, true), variant(dense, false)); };
+        return IfThenElse::make(stride_w == 1, by_divisor(true), by_divisor(false));
     }
 
     // What the mark stands for in a row whose sums are in `across_`.
@@ -422,6 +442,7 @@ Expr large_window_sum(const PoolProblem &p, const OutputVariables &v, const Larg
     args[kPadColumns] = p.x.pad_begin;
     args[kFirstColumn] = call.first_column;
     args[kColumns] = call.columns;
+    args[kUniformDivisor] = call.uniform;
     args[kPlanar] = planar;
     for (Expr &arg : args) {
         if (arg.type().is_bool()) arg = cast<int>(arg);

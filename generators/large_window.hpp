@@ -15,6 +15,7 @@ struct LargeCall {
     Halide::Expr first_column, columns;      // of the output
     Halide::Expr row_pitch, column_pitch;    // of the input, in elements; column_pitch and channels: channels-last
     Halide::Expr channels;
+    Halide::Expr uniform;                    // as in kernel_convention.h
 };
 
 // A mark for LargeWindow, without which it means nothing to Halide: the sum of the window of output (x, y, c, n).
