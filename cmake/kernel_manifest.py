@@ -107,7 +107,7 @@ def identifier(name):
     return re.sub(r"\W", "_", name)
 
 
-def parse_window(window, path):
+def parse_window(window, layout, path):
     """The window class with its extents: (class, kernel_h, kernel_w, stride_h, stride_w)."""
     if window in ("generic", "global"):
         return window, 0, 0, 0, 0
@@ -116,9 +116,11 @@ def parse_window(window, path):
         return window, 16, 16, 0, 0
     if window == "separable":
         return window, 64, 64, 0, 2
+    if window == "large":  # channels-last: kernel_convention.h's kLargeStripFloats are 128 columns of 8 channels
+        return (window, 255, 255, 8, 8) if layout == "nchw" else (window, 127, 64, 8, 8)
     match = WINDOW.match(window)
     if not match:
-        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, global, or KHxKWsS[xS]")
+        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, large, global, or KHxKWsS[xS]")
     kernel_h, kernel_w, stride_h = (int(match[i]) for i in (1, 2, 3))
     return "fixed", kernel_h, kernel_w, stride_h, int(match[4] or stride_h)
 
@@ -161,7 +163,7 @@ def kernels_of(target, facts, schedules):
                 allowed = known[name]
                 words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
                 raise BadInput(f"{line_of(schedule_path, family)}: {name} is {value!r}; allowed: {words}")
-        window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernels_path)
+        window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernel["layout"], kernels_path)
         parameters = {"layout": kernel["layout"], "window": window}
         if template == "cpu":
             parameters["fixed_channels"] = channels

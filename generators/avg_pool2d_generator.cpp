@@ -1,6 +1,7 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
 #include "cpu_schedule.hpp"
 #include "gpu_schedule.hpp"
+#include "large_window.hpp"
 #include "pool_algorithm.hpp"
 #include "vector_conditions.hpp"
 #include "window_walk.hpp"
@@ -22,7 +23,7 @@ static_assert(sizeof(KernelBuffer) == sizeof(halide_buffer_t) && sizeof(KernelDi
                   offsetof(KernelDimension, stride) == offsetof(halide_dimension_t, stride),
               "kernel_convention.h must describe Halide's buffers");
 
-enum class Window { generic, small, separable, fixed, global };
+enum class Window { generic, small, separable, large, fixed, global };
 
 class AvgPool2d : public Generator<AvgPool2d> {
 public:
@@ -30,7 +31,7 @@ public:
     GeneratorParam<Window> window{
         "window",
         Window::generic,
-        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"fixed", Window::fixed}, {"global", Window::global}}};
+        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"large", Window::large}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
@@ -108,6 +109,11 @@ public:
         } else if (window == Window::separable) {
             separable_stages = separable_window_sum(problem, v);
             stages.sum = separable_stages.sum;
+        } else if (window == Window::large) {
+            const int column = nhwc ? 1 : 0;
+            const LargeCall call{output.dim(column).min(), output.dim(column).extent(), input.dim(column + 1).stride(),
+                                 input.dim(1).stride(), input.dim(0).extent(), *uniform};
+            stages.sum(v.order(layout)) = large_window_sum(problem, v, call);
         } else if (window == Window::generic) {
             stages = runtime_window_sum(problem, v, 8, 2, Float(64));
         } else if (on_device()) {
@@ -137,6 +143,12 @@ public:
             Expr one_factor = border == int(Border::none) || *uniform == 1;
             Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y));
             output(v.order(layout)) = sum * factor + *positive_zero;
+        } else if (window == Window::large) {
+            // Where all windows have one divisor, one division serves a whole row. strict_float also tells Halide that
+            // the order of the sums matters.
+            Expr one = strict_float(1.0f / ((*divisor_y)(0) * (*divisor_x)(0)));
+            Expr own = strict_float(sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)));
+            output(v.order(layout)) = select(*uniform == 1, strict_float(sum * one), own) + *positive_zero;
         } else {
             output(v.order(layout)) = sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)) + *positive_zero;
         }
@@ -144,6 +156,8 @@ public:
 
     void schedule() {
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(get_target().has_feature(Target::AVX)));
+        const bool nhwc = layout == Layout::nhwc;
+        if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector, !nhwc));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
         if (on_device()) {
             schedule_for_device();
@@ -210,7 +224,7 @@ private:
         }
         if (nhwc) {  // channels and columns are always computed whole
             output.dim(0).set_min(0);
-            output.dim(1).set_min(0);
+            if (window != Window::large) output.dim(1).set_min(0);
         } else if (window == Window::fixed || window == Window::global) {
             output.dim(0).set_min(0);
         }
@@ -222,6 +236,8 @@ private:
                                   output.dim(nhwc ? 0 : 2).extent(), stride_w};
         if (fixed_channels > 0) {
             schedule_few_channels(output, v, when, s);
+        } else if (window == Window::large) {
+            schedule_large(output, layout, v, when, s);
         } else if (window == Window::separable) {
             schedule_separable(output, separable_stages, layout, v, when, s);
         } else if (window == Window::fixed && nhwc) {

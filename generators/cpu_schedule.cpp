@@ -270,6 +270,22 @@ void schedule_separable(Func output, SeparableStages &stages, Layout layout, con
     stages.block.update().reorder(lane, stages.taps).vectorize(lane);
 }
 
+void schedule_large(Func output, Layout layout, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+    const int lanes = schedule.vector;
+    Var xo("xo"), xi("xi"), co("co"), ci("ci");
+    const auto columns = [&](Stage stage, int width) {
+        stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).vectorize(xi).reorder(xi, xo, v.y, v.c, v.n).never_partition_all();
+    };
+    if (layout == Layout::nchw) {
+        columns(output.specialize(when.width >= lanes), lanes);
+        columns(output, 1);
+    } else {
+        Stage strips = output.specialize(when.channels >= lanes);
+        strips.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci).reorder(ci, v.x, v.y, co, v.n).never_partition_all();
+        output.reorder(v.c, v.x, v.y, v.n).never_partition_all();
+    }
+}
+
 void schedule_planar_global(Func output, RowStages &stages, const OutputVariables &v) {
     Var lane = stages.partial.args()[0];
     stages.total.compute_at(output, v.c);

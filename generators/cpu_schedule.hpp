@@ -45,6 +45,9 @@ void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, con
                                     const CallConditions &when, const CpuSchedule &schedule);
 void schedule_separable(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
                         const CallConditions &when, const CpuSchedule &schedule);
+// Around the sums of LargeWindow: what is left is to divide and store them.
+void schedule_large(Halide::Func output, Layout layout, const OutputVariables &v, const CallConditions &when,
+                    const CpuSchedule &schedule);
 void schedule_planar_global(Halide::Func output, RowStages &stages, const OutputVariables &v);
 
 }  // namespace halpool

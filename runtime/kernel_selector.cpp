@@ -2,6 +2,7 @@
 
 #include "device_call.hpp"
 #include "failure.hpp"
+#include "kernel_call.hpp"
 
 #include <limits>
 
@@ -36,12 +37,21 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
             return "takes padding smaller than the kernel only";
         }
     }
-    const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable;
+    const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable ||
+                         row.window == WindowClass::large;
     if (limited && (p.y.kernel > row.kernel_h || p.x.kernel > row.kernel_w)) {
         return text("takes kernels of at most ", by(row.kernel_h, row.kernel_w));
     }
     if (row.window == WindowClass::separable && p.x.stride > row.stride_w) {
         return text("takes horizontal strides of at most ", row.stride_w);
+    }
+    if (row.window == WindowClass::large) {
+        if (p.y.stride > row.stride_h || p.x.stride > row.stride_w) {
+            return text("takes strides of at most ", by(row.stride_h, row.stride_w));
+        }
+        if (p.y.kernel < (kLargeBlock + 1) * p.y.stride) {
+            return text("takes kernels of at least ", kLargeBlock + 1, " vertical strides only");
+        }
     }
     if (row.window == WindowClass::global) {
         const bool whole_plane = p.output.shape[2] == 1 && p.output.shape[3] == 1 && !leaves_input(p.y, 0) &&
@@ -107,7 +117,8 @@ std::string purpose(const KernelRow &row) {
     case WindowClass::generic: out = "windows of any kind"; break;
     case WindowClass::global: out = "windows that are the whole plane"; break;
     case WindowClass::small:
-    case WindowClass::separable: out = "windows up to " + by(row.kernel_h, row.kernel_w); break;
+    case WindowClass::separable:
+    case WindowClass::large: out = "windows up to " + by(row.kernel_h, row.kernel_w); break;
     case WindowClass::fixed:
         out = by(row.kernel_h, row.kernel_w) + " windows of stride " + by(row.stride_h, row.stride_w);
         break;

@@ -96,6 +96,13 @@ inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCou
 // Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
 inline constexpr int kChannelLanes = 32;
 
+// WindowClass::large. Output rows are computed in blocks of kLargeBlock, and calls begin at one. The sums of one such block lie
+// on the stack: a call's windows cover at most kLargePlanarFloats columns, or kLargeStripFloats / step of channels-last
+// memory, where step is the vector's lanes, or all channels if they are fewer. As many sums of blocks are kept.
+inline constexpr int kLargeBlock = 8;
+inline constexpr int kLargePlanarFloats = 512, kLargePlanarBlocks = 32;
+inline constexpr int kLargeStripFloats = 1024, kLargeStripBlocks = 16;
+
 using KernelEntry = int (*)(void **arguments);
 
 enum class KernelLayout : std::uint8_t { nchw, nhwc };
@@ -105,6 +112,7 @@ enum class WindowClass : std::uint8_t {
     generic,    // any
     small,      // at most the row's kernel_h x kernel_w
     separable,  // at most the row's kernel_h x kernel_w, at most its stride_w
+    large,      // at most the row's kernel_h x kernel_w and strides, more rows than kLargeBlock strides
     fixed,      // exactly the row's kernel and stride, padding smaller than the kernel
     global,     // one output a plane, no padding, the window is the plane
 };
