@@ -192,10 +192,15 @@ private:
             output.dim(0).set_extent(fixed_channels);
             output.dim(1).set_stride(fixed_channels);
         }
+        if (!nhwc && window == Window::global) {  // planes are rows, results are neighbours
+            input.dim(2).set_stride(input.dim(0).extent());
+            output.dim(2).set_stride(1);
+            for (int i : {0, 1, 3}) output.dim(i).set_bounds(0, 1);
+        }
         if (nhwc) {  // channels and columns are always computed whole
             output.dim(0).set_min(0);
             output.dim(1).set_min(0);
-        } else if (window == Window::fixed || window == Window::global) {
+        } else if (window == Window::fixed) {
             output.dim(0).set_min(0);
         }
         for (auto *buffer : {divisor_x, divisor_y}) buffer->dim(0).set_min(0);
@@ -203,7 +208,7 @@ private:
 
         const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
-                                  output.dim(nhwc ? 0 : 2).extent(), stride_w};
+                                  output.dim(nhwc ? 0 : 2).extent(), stride_w, input.dim(0).extent()};
         if (fixed_channels > 0) {
             schedule_few_channels(output, v, when, s);
         } else if (window == Window::separable) {
@@ -219,7 +224,7 @@ private:
         } else if (nhwc) {
             schedule_channels_last_runtime(output, stages, v, when, s);
         } else if (window == Window::global) {
-            schedule_planar_global(output, row_stages, v);
+            schedule_planar_global(output, row_stages, v, when, s);
         } else {
             schedule_planar_runtime(output, stages, v, when, s);
         }

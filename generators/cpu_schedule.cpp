@@ -253,9 +253,26 @@ void schedule_separable(Func output, SeparableStages &stages, Layout layout, con
     stages.block.update().reorder(lane, stages.taps).vectorize(lane);
 }
 
-void schedule_planar_global(Func output, RowStages &stages, const OutputVariables &v) {
-    Var lane = stages.partial.args()[0];
-    stages.total.compute_at(output, v.c);
+// Short rows: `lanes` planes at once, each in a vector of its own, whose lanes are summed for all the planes together.
+void schedule_planar_global(Func output, RowStages &stages, const OutputVariables &v, const CallConditions &when,
+                            const CpuSchedule &schedule) {
+    Var co("co"), ci("ci"), lane = stages.partial.args()[0];
+    const auto planes = [&](Stage stage, int count) {
+        stage.split(v.c, co, ci, count, TailStrategy::ShiftInwards).reorder(ci, v.x, v.y, co, v.n).vectorize(ci);
+    };
+    Stage is_short = output.specialize(stages.is_short);
+    Stage many = is_short.specialize(when.channels >= schedule.vector);
+    planes(many.specialize(when.plane == 49), schedule.vector);  // how most classifiers end
+    planes(many, schedule.vector);
+    planes(is_short, 1);
+    planes(output, 1);
+
+    stages.short_lanes.compute_at(output, co).store_in(MemoryType::Register).vectorize(lane).unroll(v.c);
+    stages.short_lanes.update().reorder(lane, v.c, stages.short_taps).vectorize(lane).unroll(v.c);
+    stages.short_total.compute_at(output, co).store_in(MemoryType::Register).vectorize(v.c);
+    stages.short_total.update().reorder(stages.short_across, v.c).atomic().vectorize(stages.short_across).vectorize(v.c);
+
+    stages.total.compute_at(output, co);
     stages.across.compute_at(stages.total, stages.groups).update().atomic().vectorize(stages.lanes);
     stages.group.compute_at(stages.total, stages.groups).vectorize(lane).update().reorder(lane, stages.blocks).vectorize(lane);
     stages.partial.compute_at(stages.group, stages.blocks).vectorize(lane).update().reorder(lane, stages.taps).vectorize(lane);

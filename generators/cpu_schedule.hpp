@@ -20,6 +20,7 @@ struct CallConditions {
     Halide::Expr border, uniform;           // as in kernel_convention.h
     Halide::Expr width, rows, channels;     // extents of the output box
     Halide::Expr stride_w;
+    Halide::Expr plane;  // elements of an input's plane (planar, global)
 };
 
 void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const OutputVariables &v,
@@ -40,7 +41,8 @@ void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, con
                                     const CallConditions &when, const CpuSchedule &schedule);
 void schedule_separable(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
                         const CallConditions &when, const CpuSchedule &schedule);
-void schedule_planar_global(Halide::Func output, RowStages &stages, const OutputVariables &v);
+void schedule_planar_global(Halide::Func output, RowStages &stages, const OutputVariables &v, const CallConditions &when,
+                            const CpuSchedule &schedule);
 
 }  // namespace halpool
 

@@ -267,7 +267,15 @@ RowStages row_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
     stages.groups = RDom(0, max((blocks + kBlock - 1) / kBlock, 1), "groups");
     stages.total(v.c, v.n) = f64(0.0f);
     stages.total(v.c, v.n) += f64(stages.across(stages.groups, v.c, v.n));
-    stages.sum(v.x, v.y, v.c, v.n) = f32(stages.total(v.c, v.n));
+
+    stages.is_short = p.x.input >= lanes && p.x.input < (kShortRow + 1) * lanes;
+    stages.short_taps = RDom(0, vectors, "short_taps");
+    stages.short_lanes(lane, v.c, v.n) = tail;
+    stages.short_lanes(lane, v.c, v.n) += row(stages.short_taps * lanes + lane);
+    stages.short_across = RDom(0, lanes, "short_across");
+    stages.short_total(v.c, v.n) = 0.0f;
+    stages.short_total(v.c, v.n) += stages.short_lanes(stages.short_across, v.c, v.n);
+    stages.sum(v.x, v.y, v.c, v.n) = select(stages.is_short, stages.short_total(v.c, v.n), f32(stages.total(v.c, v.n)));
     return stages;
 }
 

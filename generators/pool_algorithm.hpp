@@ -71,9 +71,14 @@ SeparableStages separable_window_sum(const PoolProblem &problem, const OutputVar
 
 // The sum of a whole plane seen as one row of problem.x.input elements (planar): sums of 16 vectors, groups of 16 such
 // sums, each group added across its lanes, and the groups in double.
+// A row of at most kShortRow vectors, and of at least one, is summed in one chain, and its lanes in a tree (HorizontalSums).
+inline constexpr int kShortRow = 24;
 struct RowStages {
     Halide::Func sum{"sum"}, partial{"partial"}, group{"group"}, across{"across"}, total{"total"};
     Halide::RDom taps, blocks, lanes, groups;
+    Halide::Expr is_short;  // the condition that the schedule specializes on
+    Halide::Func short_lanes{"short_lanes"}, short_total{"short_total"};
+    Halide::RDom short_taps, short_across;
 };
 RowStages row_sum(const PoolProblem &problem, const OutputVariables &v, int lanes);
 
