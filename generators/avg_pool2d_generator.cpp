@@ -1,6 +1,7 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
 #include "cpu_schedule.hpp"
 #include "gpu_schedule.hpp"
+#include "lane_sums.hpp"
 #include "pool_algorithm.hpp"
 #include "vector_conditions.hpp"
 #include "window_walk.hpp"
@@ -22,7 +23,7 @@ static_assert(sizeof(KernelBuffer) == sizeof(halide_buffer_t) && sizeof(KernelDi
                   offsetof(KernelDimension, stride) == offsetof(halide_dimension_t, stride),
               "kernel_convention.h must describe Halide's buffers");
 
-enum class Window { generic, small, separable, fixed, global };
+enum class Window { generic, small, separable, blocks, fixed, global };
 
 class AvgPool2d : public Generator<AvgPool2d> {
 public:
@@ -30,7 +31,7 @@ public:
     GeneratorParam<Window> window{
         "window",
         Window::generic,
-        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"fixed", Window::fixed}, {"global", Window::global}}};
+        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"blocks", Window::blocks}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
@@ -73,7 +74,7 @@ public:
         }
         const bool fixed = window == Window::fixed;
         const bool nhwc = layout == Layout::nhwc;
-        PoolProblem problem{layout, input, {}, {}, border, !nhwc || fixed_channels > 0, on_device()};
+        PoolProblem problem{layout, input, {}, {}, border, !nhwc || fixed_channels > 0, fixed_channels, on_device()};
         problem.x = {fixed ? Expr(int(fixed_kernel_w)) : kernel_w, fixed ? Expr(int(fixed_stride_w)) : stride_w, pad_left,
                      input.dim(nhwc ? 1 : 0).extent()};
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
@@ -81,6 +82,7 @@ public:
 
         if (on_device()) problem.one = *one;
         problem.walks_down = walks_down();
+        problem.side_by_side = side_by_side();
         if (on_device() && window == Window::separable) {
             // Such windows cost so much that one kernel for all borders is enough.
             problem.border = static_cast<int>(Border::clamped);
@@ -100,6 +102,16 @@ public:
         } else if (window == Window::separable) {
             separable_stages = separable_window_sum(problem, v);
             stages.sum = separable_stages.sum;
+        } else if (window == Window::blocks) {
+            problem.border = static_cast<int>(Border::none);
+            if (fixed_stride_w > 0) {
+                problem.x.stride = int(fixed_stride_w);
+                block_stages = block_sum(problem, v);
+                stages.sum = block_stages.sum;
+            } else {
+                separable_stages = separable_window_sum(problem, v);
+                stages.sum = separable_stages.sum;
+            }
         } else if (window == Window::generic) {
             stages = runtime_window_sum(problem, v, 8, 2, Float(64));
         } else if (on_device()) {
@@ -129,6 +141,8 @@ public:
             Expr one_factor = border == int(Border::none) || *uniform == 1;
             Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y));
             output(v.order(layout)) = sum * factor + *positive_zero;
+        } else if (window == Window::blocks || window == Window::global) {  // all windows have one divisor
+            output(v.order(layout)) = sum / ((*divisor_y)(0) * (*divisor_x)(0)) + *positive_zero;
         } else {
             output(v.order(layout)) = sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)) + *positive_zero;
         }
@@ -137,6 +151,9 @@ public:
     void schedule() {
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(get_target().has_feature(Target::AVX)));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
+        if (window == Window::blocks && !get_target().has_feature(Target::RVV)) {
+            get_pipeline().add_custom_lowering_pass(new LaneSums(vector));
+        }
         if (on_device()) {
             schedule_for_device();
         } else {
@@ -147,6 +164,10 @@ public:
 private:
     bool walks_down() const {
         return !on_device() && window == Window::fixed && layout == Layout::nchw && fixed_stride_w == 1;
+    }
+    bool side_by_side() const {
+        return !on_device() && window == Window::fixed && layout == Layout::nchw && int(fixed_stride_w) == int(fixed_kernel_w) &&
+               int(fixed_stride_h) == int(fixed_kernel_h) && fixed_kernel_w > 1;
     }
     bool on_device() const { return get_target().has_gpu_feature(); }
 
@@ -209,14 +230,20 @@ private:
         const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
                                   output.dim(nhwc ? 0 : 2).extent(), stride_w, input.dim(0).extent()};
-        if (fixed_channels > 0) {
+        if (fixed_channels > 0 && window == Window::fixed) {
             schedule_few_channels(output, v, when, s);
+        } else if (window == Window::blocks && fixed_stride_w > 0) {
+            schedule_blocks_of_width(output, block_stages, v, when, s);
+        } else if (window == Window::blocks) {
+            schedule_blocks(output, separable_stages, layout, v, when, s);
         } else if (window == Window::separable) {
             schedule_separable(output, separable_stages, layout, v, when, s);
         } else if (window == Window::fixed && nhwc) {
             schedule_channels_last_fixed(output, stages, v, when, s);
         } else if (window == Window::fixed) {
-            if (walks_down()) {
+            if (side_by_side()) {
+                schedule_planar_side_by_side(output, stages, v, when, s);
+            } else if (walks_down()) {
                 schedule_planar_walk(output, v, when, s);
             } else {
                 schedule_planar_tiles(output, stages, v, when, s);
@@ -250,6 +277,7 @@ private:
     PoolStages stages;
     RowStages row_stages;
     SeparableStages separable_stages;
+    BlockStages block_stages;
     TreeStages tree_stages;
 };
 

@@ -2,6 +2,7 @@
 
 #include <halpool/internal/kernel_convention.h>
 
+#include <algorithm>
 #include <functional>
 
 using namespace Halide;
@@ -12,6 +13,26 @@ namespace {
 Expr is_border(const CallConditions &when, Border border) { return when.border == static_cast<int>(border); }
 
 constexpr int kNarrow = 4;  // lanes of the variant for extents below a full vector
+
+// Planar windows side by side: a tile of `columns` outputs. Where a row is a few tiles, `rows` of them are computed one below
+// the other, so that what finds a tile costs little.
+Var side_by_side_row() { return Var("yi"); }
+
+void side_by_side_tile(Stage stage, const OutputVariables &v, int columns, int rows) {
+    Var xo("xo"), xi("xi"), yo("yo"), yi = side_by_side_row();
+    stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
+        .split(v.y, yo, yi, rows, TailStrategy::GuardWithIf)
+        .reorder(xi, yi, xo, yo, v.c, v.n)
+        .vectorize(xi)
+        .never_partition(xo, yo, yi);
+}
+
+void side_by_side_tiles(Stage stage, const OutputVariables &v, const Expr &width, int columns) {
+    constexpr int kRows = 32;
+    Stage wide = stage.specialize(width >= columns);
+    side_by_side_tile(wide.specialize(width <= 4 * columns), v, columns, kRows);
+    side_by_side_tile(wide, v, columns, 1);
+}
 
 // Windows known at run time: all sums of one tile stay in vectors along `lane`.
 void place_blocks(Func output, const Var &tile, const Var &lane, PoolStages &stages) {
@@ -54,6 +75,29 @@ void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariable
 
     Var row = stages.partial.args()[1];
     stages.partial.compute_at(output, xo).vectorize(v.x).unroll(row).store_in(MemoryType::Register);
+}
+
+// tile_columns vectors of outputs at once where a row has so many.
+void schedule_planar_side_by_side(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+                                  const CpuSchedule &schedule) {
+    const auto by_width = [&](Stage stage, int vectors) {
+        for (; vectors > 0; vectors /= 2) {
+            const int outputs = schedule.vector * vectors;
+            if (outputs > kNarrow) side_by_side_tiles(stage, v, when.width, outputs);
+        }
+        side_by_side_tiles(stage, v, when.width, kNarrow);
+        side_by_side_tile(stage, v, 1, 1);
+    };
+    by_width(output.specialize(is_border(when, Border::none)), schedule.tile_columns);
+    Stage masked = output.specialize(is_border(when, Border::masked));
+    by_width(masked.specialize(when.uniform == 1), 1);
+    by_width(masked, 1);
+    side_by_side_tile(output, v, 1, 1);
+
+    const Var column = stages.partial.args()[0], yi = side_by_side_row();
+    stages.partial.compute_at(output, yi).vectorize(column).store_in(MemoryType::Register);
+    stages.sum.compute_at(output, yi).vectorize(v.x).store_in(MemoryType::Register);
+    stages.sum.update().reorder(stages.taps, v.x).atomic().vectorize(stages.taps).vectorize(v.x);
 }
 
 // Strips of columns, down the plane: WindowWalk carries the rows' sums. A strip is at most tile_columns vectors wide;
@@ -129,6 +173,7 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
     full_tile(none && fits && tall, schedule.tile_rows);
     full_tile(fits && tall, schedule.tile_rows);
     if (schedule.tile_rows > 1) full_tile(fits, 1);
+    tile(output.specialize(none && when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
     tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
     if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1, 1);
     tile(output, 1, 1, 1, 1);
@@ -189,7 +234,9 @@ void schedule_channels_last_runtime(Func output, PoolStages &stages, const Outpu
         stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci).reorder(ci, co, v.x, v.y, v.n);
     };
     Expr none = is_border(when, Border::none);
-    tile(output.specialize(none && when.channels >= strip), strip);
+    Stage unmasked = output.specialize(none && when.channels >= schedule.vector);
+    for (int lanes = strip; lanes > schedule.vector; lanes /= 2) tile(unmasked.specialize(when.channels >= lanes), lanes);
+    tile(unmasked, schedule.vector);
     tile(output.specialize(when.channels >= strip), strip);
     if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector);
     if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow);
@@ -251,6 +298,62 @@ void schedule_separable(Func output, SeparableStages &stages, Layout layout, con
     stages.sum.update().reorder(lane, stages.blocks).vectorize(lane);
     stages.block.compute_at(stages.sum, stages.blocks).vectorize(lane);
     stages.block.update().reorder(lane, stages.taps).vectorize(lane);
+}
+
+// tile_columns vectors of outputs at once where a row has so many, else one.
+void schedule_blocks_of_width(Func output, BlockStages &stages, const OutputVariables &v, const CallConditions &when,
+                              const CpuSchedule &schedule) {
+    for (int vectors = schedule.tile_columns; vectors > 0; vectors /= 2) {
+        const int outputs = schedule.vector * vectors;
+        if (outputs > kLeastBlocks) side_by_side_tiles(output, v, when.width, outputs);
+    }
+    side_by_side_tile(output, v, kLeastBlocks, 32);
+
+    const Var column = stages.column.args()[0], yi = side_by_side_row();
+    stages.column.compute_at(output, yi).store_in(MemoryType::Register).vectorize(column);
+    stages.column.update().reorder(column, stages.rows).vectorize(column);
+    stages.sum.compute_at(output, yi).store_in(MemoryType::Register).vectorize(v.x);
+    stages.sum.update().reorder(stages.taps, v.x).atomic().vectorize(stages.taps).vectorize(v.x);
+}
+
+// The sums of the columns below tile_columns outputs lie on the stack, of which each output adds its own one by one: read as
+// vectors they would have to wait until they are stored.
+void schedule_blocks(Func output, SeparableStages &stages, Layout layout, const OutputVariables &v, const CallConditions &when,
+                     const CpuSchedule &schedule) {
+    const bool planar = layout == Layout::nchw;
+    Var xo("xo"), xg("xg"), xi("xi");
+    const auto tile = [&](Stage stage, int width, int group) {
+        stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).split(xi, xg, xi, group).vectorize(xi).never_partition(xo);
+        if (!planar) stage.reorder(xi, v.c, xg, xo, v.y, v.n).unroll(v.c);
+    };
+    Expr wide = when.width >= schedule.tile_columns;
+    tile(output.specialize(wide), schedule.tile_columns, planar ? schedule.tile_columns : kLeastBlocks);
+    tile(output, kLeastBlocks, kLeastBlocks);
+
+    Var column = stages.column.args()[0], columns("columns"), lane("lane");
+    stages.column.compute_at(output, xo).store_in(MemoryType::Stack).bound_storage(column, schedule.tile_columns * kSeparableKernel * (planar ? 1 : 3));
+    const auto vectors = [&](Stage stage, int count) {
+        stage.split(column, columns, lane, count, TailStrategy::ShiftInwards).vectorize(lane);
+    };
+    if (planar) {
+        vectors(stages.column.specialize(wide && when.stride_w >= 8), 8 * schedule.tile_columns);
+        vectors(stages.column.specialize(when.stride_w >= 8), 8 * kLeastBlocks);
+    } else {
+        vectors(stages.column.specialize(wide && when.stride_w >= 2), schedule.vector * schedule.channel_vectors);
+    }
+    vectors(stages.column, kNarrow);
+    stages.column_sum.compute_at(stages.column, columns).vectorize(column);
+    stages.column_sum.update().reorder(column, stages.column_blocks).vectorize(column);
+    stages.column_block.compute_at(stages.column_sum, stages.column_blocks).vectorize(column);
+    stages.column_block.update().reorder(column, stages.column_taps).vectorize(column);
+
+    stages.sum.compute_at(output, xg);
+    stages.block.compute_at(stages.sum, stages.blocks);
+    for (Stage stage : {Stage(stages.sum), stages.sum.update().reorder(v.x, stages.blocks), Stage(stages.block),
+                        stages.block.update().reorder(v.x, stages.taps)}) {
+        stage.unroll(v.x);
+        if (!planar) stage.unroll(v.c);
+    }
 }
 
 // Short rows: `lanes` planes at once, each in a vector of its own, whose lanes are summed for all the planes together.

@@ -25,6 +25,9 @@ struct CallConditions {
 
 void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                            const CallConditions &when, const CpuSchedule &schedule);
+// PoolProblem::side_by_side.
+void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+                                  const CpuSchedule &schedule);
 // PoolProblem::walks_down.
 void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when,
                            const CpuSchedule &schedule);
@@ -41,6 +44,11 @@ void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, con
                                     const CallConditions &when, const CpuSchedule &schedule);
 void schedule_separable(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
                         const CallConditions &when, const CpuSchedule &schedule);
+// Windows side by side: of one width, or of any. At least kLeastBlocks in a row.
+void schedule_blocks_of_width(Halide::Func output, BlockStages &stages, const OutputVariables &v, const CallConditions &when,
+                              const CpuSchedule &schedule);
+void schedule_blocks(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
+                     const CallConditions &when, const CpuSchedule &schedule);
 void schedule_planar_global(Halide::Func output, RowStages &stages, const OutputVariables &v, const CallConditions &when,
                             const CpuSchedule &schedule);
 

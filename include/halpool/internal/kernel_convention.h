@@ -96,6 +96,8 @@ inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCou
 // Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
 inline constexpr int kChannelLanes = 32;
 
+inline constexpr int kLeastBlocks = 4;
+
 using KernelEntry = int (*)(void **arguments);
 
 enum class KernelLayout : std::uint8_t { nchw, nhwc };
@@ -105,6 +107,8 @@ enum class WindowClass : std::uint8_t {
     generic,    // any
     small,      // at most the row's kernel_h x kernel_w
     separable,  // at most the row's kernel_h x kernel_w, at most its stride_w
+    blocks,     // side by side: kernel_w = stride_w, at most the row's kernel_h x kernel_w; stride_w: exactly so, 0: any.
+                // They lie inside the input, at least kLeastBlocks in a row
     fixed,      // exactly the row's kernel and stride, padding smaller than the kernel
     global,     // one output a plane, no padding, the window is the plane
 };
