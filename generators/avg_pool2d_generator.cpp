@@ -229,7 +229,7 @@ private:
 
         const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
-                                  output.dim(nhwc ? 0 : 2).extent(), stride_w, input.dim(0).extent()};
+                                  output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, input.dim(0).extent()};
         if (fixed_channels > 0 && window == Window::fixed) {
             schedule_few_channels(output, v, when, s);
         } else if (window == Window::blocks && fixed_stride_w > 0) {

@@ -24,13 +24,17 @@ void side_by_side_tile(Stage stage, const OutputVariables &v, int columns, int r
         .split(v.y, yo, yi, rows, TailStrategy::GuardWithIf)
         .reorder(xi, yi, xo, yo, v.c, v.n)
         .vectorize(xi)
-        .never_partition(xo, yo, yi);
+        .never_partition(xo, yi);
 }
 
+constexpr int kRows = 32;
+
 void side_by_side_tiles(Stage stage, const OutputVariables &v, const Expr &width, int columns) {
-    constexpr int kRows = 32;
-    Stage wide = stage.specialize(width >= columns);
-    side_by_side_tile(wide.specialize(width <= 4 * columns), v, columns, kRows);
+    // ShiftInwards lets the last tile overlap its neighbour: a large one must not overlap by much.
+    Expr fits = width >= columns;
+    if (columns > 8) fits = fits && (width % columns == 0 || width >= 4 * columns);
+    Stage wide = stage.specialize(fits);
+    side_by_side_tile(wide.specialize(width <= 2 * columns), v, columns, kRows);
     side_by_side_tile(wide, v, columns, 1);
 }
 
@@ -80,18 +84,21 @@ void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariable
 // tile_columns vectors of outputs at once where a row has so many.
 void schedule_planar_side_by_side(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
                                   const CpuSchedule &schedule) {
-    const auto by_width = [&](Stage stage, int vectors) {
-        for (; vectors > 0; vectors /= 2) {
-            const int outputs = schedule.vector * vectors;
-            if (outputs > kNarrow) side_by_side_tiles(stage, v, when.width, outputs);
-        }
-        side_by_side_tiles(stage, v, when.width, kNarrow);
+    Stage none = output.specialize(is_border(when, Border::none));
+    for (int vectors = schedule.tile_columns; vectors > 0; vectors /= 2) {
+        const int outputs = schedule.vector * vectors;
+        if (outputs > kNarrow) side_by_side_tiles(none, v, when.width, outputs);
+    }
+    side_by_side_tiles(none, v, when.width, kNarrow);
+    side_by_side_tile(none, v, 1, 1);
+    const auto masked = [&](Stage stage) {
+        if (schedule.vector > kNarrow) side_by_side_tile(stage.specialize(when.width >= schedule.vector), v, schedule.vector, 1);
+        side_by_side_tile(stage.specialize(when.width >= kNarrow), v, kNarrow, 1);
         side_by_side_tile(stage, v, 1, 1);
     };
-    by_width(output.specialize(is_border(when, Border::none)), schedule.tile_columns);
-    Stage masked = output.specialize(is_border(when, Border::masked));
-    by_width(masked.specialize(when.uniform == 1), 1);
-    by_width(masked, 1);
+    Stage may_leave = output.specialize(is_border(when, Border::masked));
+    masked(may_leave.specialize(when.uniform == 1));
+    masked(may_leave);
     side_by_side_tile(output, v, 1, 1);
 
     const Var column = stages.partial.args()[0], yi = side_by_side_row();
@@ -307,11 +314,25 @@ void schedule_blocks_of_width(Func output, BlockStages &stages, const OutputVari
         const int outputs = schedule.vector * vectors;
         if (outputs > kLeastBlocks) side_by_side_tiles(output, v, when.width, outputs);
     }
-    side_by_side_tile(output, v, kLeastBlocks, 32);
+    side_by_side_tile(output, v, kLeastBlocks, kRows);
 
+    const int width = stages.width;
+    // Vectors of their own: as one of 24 lanes, say, LLVM takes them apart lane by lane.
     const Var column = stages.column.args()[0], yi = side_by_side_row();
-    stages.column.compute_at(output, yi).store_in(MemoryType::Register).vectorize(column);
-    stages.column.update().reorder(column, stages.rows).vectorize(column);
+    Expr full = when.width >= schedule.vector;
+    const auto each = [&](Stage stage, bool update) {
+        for (int lanes : {schedule.vector, kLeastBlocks}) {
+            Stage of_width = lanes == kLeastBlocks ? stage : stage.specialize(full);
+            Var part("part"), lane("lane");
+            of_width.split(column, part, lane, lanes);
+            if (update) of_width.reorder(lane, part, stages.rows);
+            of_width.vectorize(lane).unroll(part);
+            if (update) of_width.specialize(when.kernel_h == width).unroll(stages.rows);
+        }
+    };
+    stages.column.compute_at(output, yi).store_in(MemoryType::Register);
+    each(stages.column, false);
+    each(stages.column.update(), true);  // square windows: all rows at once
     stages.sum.compute_at(output, yi).store_in(MemoryType::Register).vectorize(v.x);
     stages.sum.update().reorder(stages.taps, v.x).atomic().vectorize(stages.taps).vectorize(v.x);
 }

@@ -19,7 +19,7 @@ struct CpuSchedule {
 struct CallConditions {
     Halide::Expr border, uniform;           // as in kernel_convention.h
     Halide::Expr width, rows, channels;     // extents of the output box
-    Halide::Expr stride_w;
+    Halide::Expr kernel_h, stride_w;
     Halide::Expr plane;  // elements of an input's plane (planar, global)
 };
 

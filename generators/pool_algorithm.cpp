@@ -256,7 +256,7 @@ BlockStages block_sum(const PoolProblem &p, const OutputVariables &v) {
     stages.rows = RDom(0, p.y.kernel, "rows");
     stages.column(column, v.y, v.c, v.n) = 0.0f;
     stages.column(column, v.y, v.c, v.n) += load(p, {column, window_start(p.y, v.y) + stages.rows, v.c, v.n});
-    const int width = constant(p.x.stride);
+    const int width = stages.width = constant(p.x.stride);
     stages.taps = RDom(0, width, "taps");
     stages.sum(v.x, v.y, v.c, v.n) = 0.0f;
     stages.sum(v.x, v.y, v.c, v.n) += stages.column(v.x * width + stages.taps, v.y, v.c, v.n);

@@ -75,6 +75,7 @@ SeparableStages separable_window_sum(const PoolProblem &problem, const OutputVar
 // along y, in whole vectors of input columns, then neighbouring columns. (Of other widths: separable_window_sum.)
 inline constexpr int kBlockRows = 16;
 struct BlockStages {
+    int width;
     Halide::Func sum{"sum"}, column{"column"};
     Halide::RDom rows, taps;
 };

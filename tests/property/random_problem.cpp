@@ -30,7 +30,12 @@ Ints one_or_two(Random &random, std::int64_t y, std::int64_t x) {
 
 void choose_window(Random &random, Problem &problem, std::int64_t height, std::int64_t width) {
     std::int64_t ky = 0, kx = 0, sy = 0, sx = 0;
-    switch (random.between(0, 11)) {
+    switch (random.between(0, 13)) {
+    case 12:
+    case 13:  // side by side, several in a row
+        kx = sx = random.between(2, random.one_in(4) ? 16 : 8), ky = random.one_in(2) ? kx : random.between(1, 20);
+        sy = ky + (random.one_in(3) ? random.between(0, 2) : 0);
+        break;
     case 0:
     case 1: ky = kx = 2, sy = sx = 2; break;
     case 2:
@@ -50,7 +55,8 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
     problem.stride = sy == ky && sx == kx && random.one_in(2) ? Ints{} : one_or_two(random, sy, sx);
 
     const bool global = ky == height && kx == width;
-    if (!random.one_in(3) && !(global && random.one_in(2))) {
+    const bool side_by_side = kx == sx && ky <= sy;
+    if (!random.one_in(3) && !((global || side_by_side) && random.one_in(2))) {
         problem.allow_any_padding = random.one_in(5);
         const auto pad = [&](std::int64_t k) {
             return random.between(0, problem.allow_any_padding ? k + random.between(0, 4) : k / 2);
