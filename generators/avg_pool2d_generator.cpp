@@ -151,9 +151,7 @@ public:
     void schedule() {
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(get_target().has_feature(Target::AVX)));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
-        if (window == Window::blocks && !get_target().has_feature(Target::RVV)) {
-            get_pipeline().add_custom_lowering_pass(new LaneSums(vector));
-        }
+        if (!on_device()) get_pipeline().add_custom_lowering_pass(new LaneSums(vector, !get_target().has_feature(Target::RVV)));
         if (on_device()) {
             schedule_for_device();
         } else {

@@ -322,6 +322,7 @@ void schedule_blocks_of_width(Func output, BlockStages &stages, const OutputVari
     Expr full = when.width >= schedule.vector;
     const auto each = [&](Stage stage, bool update) {
         for (int lanes : {schedule.vector, kLeastBlocks}) {
+            if (lanes == schedule.vector && schedule.vector == kLeastBlocks) continue;
             Stage of_width = lanes == kLeastBlocks ? stage : stage.specialize(full);
             Var part("part"), lane("lane");
             of_width.split(column, part, lane, lanes);

@@ -9,11 +9,17 @@ namespace halpool {
 
 Expr LaneSums::visit(const VectorReduce *op) {
     const int sums = op->type.lanes(), taps = op->value.type().lanes() / sums, lanes = std::min(sums, vector_);
-    int odd = taps;
-    while (odd % 2 == 0) odd /= 2;
-    if (op->op != VectorReduce::Add || odd == 1 || lanes == 1 || sums % lanes != 0) return IRMutator::visit(op);
+    if (op->op != VectorReduce::Add) return IRMutator::visit(op);
     Expr value = mutate(op->value);
-    if (odd < taps) value = VectorReduce::make(VectorReduce::Add, value, sums * odd);
+    int odd = taps;
+    for (; odd % 2 == 0; odd /= 2) {  // neighbours in pairs
+        Expr all = Variable::make(value.type(), unique_name("pairs"));
+        const int pairs = value.type().lanes() / 2;
+        Expr sum = strict_float(Shuffle::make_slice(all, 0, 2, pairs) + Shuffle::make_slice(all, 1, 2, pairs));
+        value = Let::make(all.as<Variable>()->name, value, sum);
+    }
+    if (odd == 1) return value;
+    if (!blends_ || lanes == 1 || sums % lanes != 0) return VectorReduce::make(VectorReduce::Add, value, sums);
 
     Expr source = Variable::make(value.type(), unique_name("taps"));
     // Vectors as they lie in memory: LLVM takes a wide load apart lane by lane.
@@ -43,7 +49,7 @@ Expr LaneSums::visit(const VectorReduce *op) {
             std::vector<int> order;
             for (int sum = 0; sum < lanes; ++sum) order.push_back((sum * odd + tap) % lanes);
             Expr in_order = Shuffle::make({blend}, order);
-            part = tap == 0 ? in_order : part + in_order;
+            part = tap == 0 ? in_order : strict_float(part + in_order);
         }
         parts.push_back(part);
     }
