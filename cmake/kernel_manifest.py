@@ -22,6 +22,7 @@ PARAMETERS = {
     "gpu": {"vector": (1, 2, 4), "tile_rows": range(1, 17), "tile_columns": range(1, 129), "threads": (32, 64, 128, 256)}}
 SIZE_OF = {"f32": 4}
 PLANE = re.compile(r"(\d+)x(\d+)p(\d+)$")  # 7x7p1
+BLOCKS = re.compile(r"blocks(\d*)$")  # of any width, or of one
 WINDOW = re.compile(r"(\d+)x(\d+)s(\d+)(?:x(\d+))?$")  # 3x3s2, 3x1s2x1
 
 
@@ -111,16 +112,19 @@ def parse_window(window, layout, path):
     """The window class with its extents: (class, kernel_h, kernel_w, stride_h, stride_w)."""
     if window in ("generic", "global"):
         return window, 0, 0, 0, 0
-    # The limits of the templates: pool_algorithm.hpp (lengths of float sums) and cpu_schedule.hpp (kSeparable...).
+    # The limits of the templates: pool_algorithm.hpp (lengths of float sums) (kSeparableKernel, kBlockRows, ...).
     if window == "small":
         return window, 16, 16, 0, 0
     if window == "separable":
         return window, 64, 64, 0, 2
     if window == "large":  # channels-last: kernel_convention.h's kLargeStripFloats are 128 columns of 8 channels
         return (window, 255, 255, 8, 8) if layout == "nchw" else (window, 127, 64, 8, 8)
+    match = BLOCKS.match(window)
+    if match:
+        return ("blocks", 16, int(match[1]), 0, int(match[1])) if match[1] else ("blocks", 64, 64, 0, 0)
     match = WINDOW.match(window)
     if not match:
-        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, large, global, or KHxKWsS[xS]")
+        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, large, blocks, blocksN, global, or KHxKWsS[xS]")
     kernel_h, kernel_w, stride_h = (int(match[i]) for i in (1, 2, 3))
     return "fixed", kernel_h, kernel_w, stride_h, int(match[4] or stride_h)
 
@@ -174,6 +178,8 @@ def kernels_of(target, facts, schedules):
         if window == "fixed":
             parameters.update(fixed_kernel_h=kernel_h, fixed_kernel_w=kernel_w, fixed_stride_h=stride_h,
                               fixed_stride_w=stride_w)
+        if window == "blocks":
+            parameters["fixed_stride_w"] = stride_w
         parameters.update(scheduled[family])
         name = f"{family}_{target}"
         kernels.append(dict(kernel, name=name, function="halpool_" + identifier(name), parameters=parameters,

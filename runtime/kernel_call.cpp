@@ -41,11 +41,21 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         p.x = {in_w, in_w, 1, 0, 0};
     }
     const bool nhwc = layout_ == KernelLayout::nhwc;
-    const std::int64_t planes = in[0] * in[1];
-    input_dimensions_ = nhwc ? dense({in[1], in_w, in_h, in[0]}) : dense({in_w, in_h, planes, 1});
-    output_dimensions_ = nhwc ? dense({in[1], out[3], out[2], in[0]}) : dense({out[3], out[2], planes, 1});
-    outer_ = nhwc ? in[0] : planes;
+    const auto leaves = [](const Axis &axis, std::int64_t extent) {
+        return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
+    };
+    border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
+    std::int64_t planes = in[0] * in[1];
     rows_ = out[2];
+    const bool side_by_side = row.window == WindowClass::blocks || (row.window == WindowClass::fixed && row.kernel_h == row.stride_h);
+    if (side_by_side && !nhwc && border_ == Border::none && rows_ * p.y.stride == in_h) {  // all planes are one high plane
+        in_h *= planes;
+        rows_ *= planes;
+        planes = 1;
+    }
+    input_dimensions_ = nhwc ? dense({in[1], in_w, in_h, in[0]}) : dense({in_w, in_h, planes, 1});
+    output_dimensions_ = nhwc ? dense({in[1], out[3], rows_, in[0]}) : dense({out[3], rows_, planes, 1});
+    outer_ = nhwc ? in[0] : planes;
     columns_ = out[3];
     // Large windows: fewer channels than a vector has are dense to the kernel, which parts of more are not.
     channels_ = lanes_along_rows_ || row.window == WindowClass::large ? 1 : in[1];
@@ -53,10 +63,6 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
                narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
 
-    const auto leaves = [](const Axis &axis, std::int64_t extent) {
-        return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
-    };
-    border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
     if (row.window == WindowClass::large) {
         prepare_large(p, row);
     } else if (row.window == WindowClass::fixed && !nhwc && row.stride_w == 1) {

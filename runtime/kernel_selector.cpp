@@ -5,6 +5,7 @@
 #include "kernel_call.hpp"
 
 #include <limits>
+#include <utility>
 
 namespace halpool {
 namespace {
@@ -51,6 +52,16 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         }
         if (p.y.kernel < (kLargeBlock + 1) * p.y.stride) {
             return text("takes kernels of at least ", kLargeBlock + 1, " vertical strides only");
+        }
+    }
+    if (row.window == WindowClass::blocks) {
+        if (p.x.kernel != p.x.stride || p.y.kernel > p.y.stride) return "takes windows that lie side by side only";
+        if (row.stride_w != 0 && p.x.stride != row.stride_w) return text("takes windows of ", row.stride_w, " columns only");
+        if (p.y.kernel > row.kernel_h || p.x.kernel > row.kernel_w) return text("takes kernels of at most ", by(row.kernel_h, row.kernel_w));
+        if (p.x.kernel < 2) return "takes windows of at least 2 columns";
+        if (p.output.shape[3] < kLeastBlocks) return text("takes at least ", kLeastBlocks, " output columns");
+        for (const auto &[axis, extent] : {std::pair(p.y, p.output.shape[2]), std::pair(p.x, p.output.shape[3])}) {
+            if (leaves_input(axis, 0) || leaves_input(axis, extent - 1)) return "takes windows inside the input only";
         }
     }
     if (row.window == WindowClass::global) {
@@ -119,6 +130,9 @@ std::string purpose(const KernelRow &row) {
     case WindowClass::small:
     case WindowClass::separable:
     case WindowClass::large: out = "windows up to " + by(row.kernel_h, row.kernel_w); break;
+    case WindowClass::blocks:
+        out = "windows side by side, of at most " + by(row.kernel_h, row.kernel_w);
+        break;
     case WindowClass::fixed:
         out = by(row.kernel_h, row.kernel_w) + " windows of stride " + by(row.stride_h, row.stride_w);
         break;

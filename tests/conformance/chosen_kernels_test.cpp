@@ -28,9 +28,12 @@ std::vector<Problem> windows_for(const KernelUnderTest &kernel, const Ints &shap
         return {{shape, size, stride}, {shape, size, stride, {kernel_h / 2, kernel_w / 2}}};
     }
     if (kernel.window == "global") return {{shape, {shape[2], shape[3]}}};
+    long long columns = 0;
+    if (std::sscanf(kernel.window.c_str(), "blocks%lld", &columns) == 1) return {{shape, {4, columns}}};
+    if (kernel.window == "blocks") return {{shape, {10, 9}}, {shape, {20, 2}}};
     if (kernel.window == "separable")
         return {{shape, {5}, {1}, {2}}, {shape, {9}, {1}, {4}}, {shape, {20}, {2}, {3}}};
-    return {{shape, {2, 3}, {1}}, {shape, {5}, {1}, {2}}, {shape, {20}, {3}}, {shape, {70}, {5}, {3}}};
+    return {{shape, {2, 3}, {1}}, {shape, {5}, {1}, {2}}, {shape, {9}, {9}, {1}}, {shape, {20}, {3}}, {shape, {70}, {5}, {3}}};
 }
 
 std::vector<Attempt> attempts_for(const KernelUnderTest &kernel) {

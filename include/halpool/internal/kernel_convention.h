@@ -102,6 +102,7 @@ inline constexpr int kChannelLanes = 32;
 inline constexpr int kLargeBlock = 8;
 inline constexpr int kLargePlanarFloats = 512, kLargePlanarBlocks = 32;
 inline constexpr int kLargeStripFloats = 1024, kLargeStripBlocks = 16;
+inline constexpr int kLeastBlocks = 4;
 
 using KernelEntry = int (*)(void **arguments);
 
@@ -113,6 +114,8 @@ enum class WindowClass : std::uint8_t {
     small,      // at most the row's kernel_h x kernel_w
     separable,  // at most the row's kernel_h x kernel_w, at most its stride_w
     large,      // at most the row's kernel_h x kernel_w and strides, more rows than kLargeBlock strides
+    blocks,     // side by side: kernel_w = stride_w, at most the row's kernel_h x kernel_w; stride_w: exactly so, 0: any.
+                // They lie inside the input, at least kLeastBlocks in a row
     fixed,      // exactly the row's kernel and stride, padding smaller than the kernel
     global,     // one output a plane, no padding, the window is the plane
 };
