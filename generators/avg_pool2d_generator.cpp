@@ -91,6 +91,8 @@ public:
         }
         if (on_device()) problem.one = *one;
         problem.walks_down = walks_down();
+        _halide_user_assert(!walks_down() || int(fixed_kernel_w) / 2 <= int(vector))
+            << "a window of " << int(fixed_kernel_w) << " columns needs vectors of at least half as many\n";
         problem.side_by_side = side_by_side();
         if (on_device() && window == Window::separable) {
             // Such windows cost so much that one kernel for all borders is enough.

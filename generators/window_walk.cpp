@@ -232,7 +232,8 @@ public:
 private:
     using IRMutator::visit;
     Expr visit(const Call *call) override {
-        if (call->name != kLaneMask) return IRMutator::visit(call);
+        // Elsewhere padding may be wider than a vector.
+        if (call->name != kLaneMask || border_of(call->args[2]) != Border::masked) return IRMutator::visit(call);
         const int lanes = call->type.lanes();
         bool first = true, last = true;
         for (const Expr &index : indices_) {
