@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Checks the inner loops of every kernel of a CPU target, as llvm-objdump shows them.
+
+    check_loops.py --target NAME --kernels DIRECTORY --objdump LLVM-OBJDUMP --filecheck FILECHECK
+    check_loops.py ... --show KERNEL      # prints its loops, and what FileCheck gets to see: nchw_3x3s1
+
+DIRECTORY holds the target's kernel objects. What counts are the innermost loops that add packed floats in vectors of the
+target's width: narrower ones are for boxes and channels below a full vector. A kernel has many: one for each of its
+variants.
+
+Every kernel must have such a loop. None of them may gather, call, divide, or load the lanes of a vector one by one. The
+steady loop, that of the largest tile without masks, must have no branch inside and spill no vector; where <layout>_<window>.check lies
+beside this file, FileCheck compares the steady loop's text with it. A new kernel needs no line here; what a kernel
+cannot meet is in EXCEPTIONS, with the reason. Exit code 1: a kernel is not as it must be.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from object_loops import X86, Arm64, loops_of
+
+
+@dataclass
+class Target:
+    machine: type
+    width: int  # of its vectors, in bytes
+    prefixes: str  # FileCheck's
+
+
+TARGETS = {
+    "x86-64-sse41": Target(X86, 16, "CHECK,X86,SSE"),
+    "x86-64-avx2": Target(X86, 32, "CHECK,X86,AVX,AVX2"),
+    "x86-64-avx512": Target(X86, 64, "CHECK,X86,AVX,AVX512"),
+    "arm-64-neon": Target(Arm64, 16, "CHECK,NEON"),
+    "arm-64-neon-fp16": Target(Arm64, 16, "CHECK,NEON"),
+}
+
+WIDTH, LANES, STEADY_LANES, STEADY_SPILLS = "width", "lanes loaded one by one", "the same in the steady loop", "spills in the steady loop"
+
+
+@dataclass
+class Exception_:
+    """Kernels (layout_window) and targets are patterns of whole names."""
+    rule: str
+    kernels: str
+    targets: str
+    limit: int  # bytes of a vector; lanes loaded one by one in a loop; spills in the steady loop
+    why: str
+
+
+EXCEPTIONS = [
+    Exception_(WIDTH, "nchw_3x3s1|nhwc_c3_.*", "x86-64-avx512", 32, "its schedule, chosen by measuring, has 8 lanes"),
+    Exception_(WIDTH, "nchw_global", "x86-64-avx512", 32, "its schedule, chosen by measuring, has 8 lanes"),
+    Exception_(LANES, "nchw_(generic|small|separable)", ".*", 16,
+               "strides other than 1 and 2 are known at run time alone: their columns are loaded one by one"),
+    Exception_(LANES, "nchw_3x3s1", "x86-64-sse41|arm-64-neon.*", 26,
+               "narrow boxes whose taps may lie outside: no masked loads there, so each lane is tested and loaded by itself"),
+    Exception_(LANES, "nhwc_c3_.*", "x86-64-sse41|arm-64-neon.*", 81,
+               "every third float of a row: LLVM finds no shuffles for 4 lanes; the last variant tests each lane"),
+    Exception_(STEADY_LANES, "nhwc_c3_[23]x[23]s2", "x86-64-sse41|arm-64-neon.*", 81,
+               "every sixth float of a row: LLVM finds no shuffles for 4 lanes"),
+    Exception_(STEADY_SPILLS, "nchw_3x3s1", "x86-64-sse41|x86-64-avx2", 4,
+               "a strip of 4 vectors carries 8 sums, twice unrolled: LLVM's order of the loads takes more than 16 registers"),
+    Exception_(STEADY_SPILLS, "nhwc_c3_2x2s2", "x86-64-avx2", 5, "its shuffles need more than 16 registers"),
+    Exception_(STEADY_SPILLS, "nhwc_c3_3x3s2", "x86-64-sse41|x86-64-avx2", 18, "its shuffles need more than 16 registers"),
+]
+
+# Not in any loop of full width; of lanes, fewer than a vector has: such as a factor that is then the same in all.
+FORBIDDEN = {"gather": "gathers", "call": "calls", "divides": "divisions"}
+
+
+class Kernel:
+    def __init__(self, path, target_name, objdump):
+        self.name = re.fullmatch(r"halpool_avg_pool2d_f32_(\w+)_" + re.sub(r"\W", "_", target_name), path.stem)[1]
+        self.target_name, self.wrong, self.excused = target_name, [], []
+        target = TARGETS[target_name]
+        self.width = self.limit(WIDTH, target.width)
+        self.loops = [loop for loop in loops_of(path, objdump, target.machine) if loop.width >= self.width]
+        # The loop that stores most in an iteration or, where sums stay in registers, adds most; the shortest of such.
+        straight = [loop for loop in self.loops if loop.straight and not loop.count("masked")]
+        self.steady = max(straight, default=None,
+                          key=lambda loop: (loop.outputs, loop.count("add"), -len(loop.instructions)))
+
+    def limit(self, rule, usual):
+        for each in EXCEPTIONS:
+            if each.rule == rule and re.fullmatch(each.kernels, self.name) and re.fullmatch(each.targets, self.target_name):
+                return each.limit
+        return usual
+
+    def within(self, rule, found, usual, loop):
+        if found <= usual:
+            return
+        if found > self.limit(rule, usual):
+            self.wrong.append(f"{rule}: {found}, where {self.limit(rule, usual)} are allowed, in{describe(loop)}")
+        else:
+            self.excused.append(rule)
+
+    def check(self):
+        if not self.loops:
+            self.wrong.append(f"no inner loop adds vectors of {self.width} bytes")
+            return
+        if self.width < TARGETS[self.target_name].width:
+            self.excused.append(WIDTH)
+        lanes = self.width // 4
+        for loop in self.loops:
+            for fact, name in FORBIDDEN.items():
+                if loop.count(fact):
+                    self.wrong.append(f"{name} in{describe(loop)}")
+            self.within(STEADY_LANES if loop is self.steady else LANES, loop.count("element"), lanes - 1, loop)
+        if self.steady is None:
+            self.wrong.append("every loop of full width has branches or masks")
+        else:
+            self.within(STEADY_SPILLS, self.steady.spills, 0, self.steady)
+
+    def text(self):
+        """What FileCheck sees: what a vector of output costs, and the steady loop."""
+        loop, vectors = self.steady, self.steady.outputs / self.width
+        if not vectors:
+            return loop.text()
+        return (f"a vector of output: reads {loop.inputs / loop.outputs:g}, adds {loop.count('add') / vectors:g}, "
+                f"multiplies {loop.count('multiply') / vectors:g}, shuffles {loop.count('shuffle') / vectors:g}\n{loop.text()}")
+
+    def compare(self, filecheck):
+        pattern = Path(__file__).with_name(self.name + ".check")
+        if not pattern.exists() or self.steady is None:
+            return False
+        done = subprocess.run([filecheck, str(pattern), f"--check-prefixes={TARGETS[self.target_name].prefixes}",
+                               "--allow-unused-prefixes", "--dump-input=never"], input=self.text() + "\n", text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            self.wrong.append(f"the steady loop is not as {pattern.name} says:\n{done.stdout}{self.text()}")
+        return True
+
+
+def describe(loop):
+    counts = {"adds": "add", "multiplies": "multiply", "shuffles": "shuffle", "copies": "copy", "masked": "masked",
+              "lanes one by one": "element"} | {name: fact for fact, name in FORBIDDEN.items()}
+    found = {name: loop.count(fact) for name, fact in counts.items()} | {"spills": loop.spills}
+    return (f" {len(loop.instructions)} instructions{'' if loop.straight else ' with branches'} that load {loop.inputs} and "
+            f"store {loop.outputs} bytes: " + ", ".join(f"{count} {name}" for name, count in found.items() if count))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", required=True, choices=TARGETS)
+    parser.add_argument("--kernels", required=True, type=Path)
+    parser.add_argument("--objdump", required=True)
+    parser.add_argument("--filecheck", required=True)
+    parser.add_argument("--show", metavar="KERNEL")
+    arguments = parser.parse_args()
+
+    paths = sorted(arguments.kernels.glob("*.o"))
+    if not paths:
+        sys.exit(f"check_loops: {arguments.kernels} has no kernel objects")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        kernels = list(pool.map(lambda path: Kernel(path, arguments.target, arguments.objdump), paths))
+
+    if arguments.show:
+        for kernel in kernels:
+            if kernel.name == arguments.show:
+                print("\n".join(describe(loop) for loop in kernel.loops), kernel.text() if kernel.steady else "no steady loop", sep="\n")
+        return 0
+
+    compared = 0
+    for kernel in kernels:
+        kernel.check()
+        compared += kernel.compare(arguments.filecheck)
+        print(f"{kernel.name}: {len(kernel.loops)} loops; steady:{describe(kernel.steady) if kernel.steady else ' none'}")
+        for rule in dict.fromkeys(kernel.excused):
+            print(f"    excepted: {rule}")
+    for kernel in kernels:
+        for line in dict.fromkeys(kernel.wrong):
+            print(f"WRONG: {kernel.name}: {line}")
+    print(f"{len(kernels)} kernels, {sum(len(kernel.loops) for kernel in kernels)} loops; {compared} compared by FileCheck")
+    return 1 if any(kernel.wrong for kernel in kernels) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
