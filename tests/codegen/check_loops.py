@@ -8,7 +8,7 @@ DIRECTORY holds the target's kernel objects. What counts are the innermost loops
 target's width: narrower ones are for boxes and channels below a full vector. A kernel has many: one for each of its
 variants.
 
-Every kernel must have such a loop. None of them may gather, call, divide, or load the lanes of a vector one by one. The
+Every kernel must have such loops, two of them clean: without masks, branches, spills. None of them may gather, call, divide, or load the lanes of a vector one by one. The
 steady loop, that of the largest tile without masks, must have no branch inside and spill no vector; where <layout>_<window>.check lies
 beside this file, FileCheck compares the steady loop's text with it. A new kernel needs no line here; what a kernel
 cannot meet is in EXCEPTIONS, with the reason. Exit code 1: a kernel is not as it must be.
@@ -40,7 +40,8 @@ TARGETS = {
     "arm-64-neon-fp16": Target(Arm64, 16, "CHECK,NEON"),
 }
 
-WIDTH, LANES, STEADY_LANES, STEADY_SPILLS = "width", "lanes loaded one by one", "the same in the steady loop", "spills in the steady loop"
+WIDTH, LANES, STEADY_LANES, STEADY_SPILLS, CLEAN = (
+    "width", "lanes loaded one by one", "lanes loaded one by one in the steady loop", "spills in the steady loop", "clean loops")
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Exception_:
     rule: str
     kernels: str
     targets: str
-    limit: int  # bytes of a vector; lanes loaded one by one in a loop; spills in the steady loop
+    limit: int  # bytes of a vector; lanes loaded one by one in a loop; spills in the steady loop; least number of clean loops
     why: str
 
 
@@ -68,6 +69,7 @@ EXCEPTIONS = [
                "a strip of 4 vectors carries 8 sums, twice unrolled: LLVM's order of the loads takes more than 16 registers"),
     Exception_(STEADY_SPILLS, "nhwc_c3_2x2s2", "x86-64-avx2", 5, "its shuffles need more than 16 registers"),
     Exception_(STEADY_SPILLS, "nhwc_c3_3x3s2", "x86-64-sse41|x86-64-avx2", 18, "its shuffles need more than 16 registers"),
+    Exception_(CLEAN, "nhwc_c3_.*", ".*", 0, "what is above leaves few"),
 ]
 
 # Not in any loop of full width; of lanes, fewer than a vector has: such as a factor that is then the same in all.
@@ -107,6 +109,11 @@ class Kernel:
         if self.width < TARGETS[self.target_name].width:
             self.excused.append(WIDTH)
         lanes = self.width // 4
+        clean = sum(loop.straight and not loop.count("masked") and not loop.spills and loop.count("element") < lanes for loop in self.loops)
+        if clean < self.limit(CLEAN, 2):
+            self.wrong.append(f"{CLEAN}: {clean}, where {self.limit(CLEAN, 2)} are the least")
+        elif clean < 2:
+            self.excused.append(CLEAN)
         for loop in self.loops:
             for fact, name in FORBIDDEN.items():
                 if loop.count(fact):
@@ -170,7 +177,8 @@ def main():
     for kernel in kernels:
         kernel.check()
         compared += kernel.compare(arguments.filecheck)
-        print(f"{kernel.name}: {len(kernel.loops)} loops; steady:{describe(kernel.steady) if kernel.steady else ' none'}")
+        print(f"{kernel.name}: {len(kernel.loops)} loops, {sum(loop.spills > 0 for loop in kernel.loops)} of them spill; "
+              f"steady:{describe(kernel.steady) if kernel.steady else ' none'}")
         for rule in dict.fromkeys(kernel.excused):
             print(f"    excepted: {rule}")
     for kernel in kernels:
