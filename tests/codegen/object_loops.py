@@ -101,8 +101,11 @@ class Loop:
 
     @cached_property
     def width(self):
-        """Of its packed additions of floats; 0: it has none."""
-        return max((each.width for each in self.instructions if each.add and each.packed), default=0)
+        """Of its packed additions of floats and, where it stores any, of its stores too, the lesser; 0: it adds none. LLVM
+        adds two narrow vectors as one where it can."""
+        adds = [each.width for each in self.instructions if each.add and each.packed]
+        stores = [each.width for each in self.instructions if each.store and not each.stack]
+        return min(max(adds, default=0), max(stores or adds, default=0))
 
     @cached_property
     def outputs(self):
