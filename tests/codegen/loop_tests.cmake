@@ -14,7 +14,8 @@ function(halpool_add_loop_tests)
     elseif(NOT Python3_EXECUTABLE)
       halpool_add_skipped_test(${name} "${labels}" "needs Python, which this build of emitted kernels did not look for")
     elseif(NOT LLVM_OBJDUMP OR NOT FILECHECK)
-      halpool_add_skipped_test(${name} "${labels}" "llvm-objdump-19 or FileCheck-19 was not found (Debian packages llvm-19, llvm-19-tools)")
+      halpool_add_skipped_test(${name} "${labels}"
+        "llvm-objdump-19 or FileCheck-19 was not found (Debian packages llvm-19, llvm-19-tools)")
     else()
       add_test(NAME ${name}
         COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/codegen/check_loops.py --target ${target}

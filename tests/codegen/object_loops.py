@@ -8,8 +8,8 @@ LINE = re.compile(r"\s*([0-9a-f]+):\s+(\S.*)$")
 
 
 class Instruction:
-    """One line of a disassembly. Widths are bytes of vector registers, 0 where there is none; `stack` is whether a memory
-    operand lies at a fixed place of the stack frame (what has an index as well is an array)."""
+    """One line of a disassembly. `width` is the bytes of its widest vector register, 0 where it has none; `stack` is
+    whether its memory operand lies at a fixed place of the stack frame: what has an index as well is an array."""
 
     def __init__(self, text):
         self.text = text
@@ -51,9 +51,10 @@ class X86(Instruction):
         self.multiply = self.is_(r"vf\w+p[sd]|v?mulp[sd]")
         self.masked = self.is_("v?p?maskmov.*") or bool(re.search(r"\{%k[1-7]\}", self.operands))
         # One float at a time into a vector.
-        self.element = bool(memory and not last and not self.stack and self.is_(r"v?movs[sd]|v?insertps|v?pinsr\w|v?mov[hl]p[sd]"))
-        self.shuffle = self.is_(r"v?(shuf|perm|unpck|insert|blend|align|hadd|movs[lh]dup|movddup|movlhps|movhlps|pshuf|palign|expand|extract)\w*"
-                                r"|v?perm\w+|vpunpck\w+|punpck\w+|v?pblend\w+")
+        self.element = bool(memory and not last and not self.stack and
+                            self.is_(r"v?movs[sd]|v?insertps|v?pinsr\w|v?mov[hl]p[sd]"))
+        self.shuffle = self.is_(r"v?p?(shuf|perm|unpck|insert|blend|align|hadd|expand|extract)\w*"
+                                r"|v?mov(s[lh]dup|ddup|lhps|hlps)")
         self.copy = self.is_(r"v?mov[au]p[sd]|vmovdq\w+|movdq\w+") and not memory
 
 
@@ -196,5 +197,6 @@ def innermost_loops(lines, machine):
 
 
 def loops_of(path, objdump, machine):
-    listing = subprocess.run([objdump, "--disassemble", "--no-show-raw-insn", path], check=True, capture_output=True, text=True).stdout
+    listing = subprocess.run([objdump, "--disassemble", "--no-show-raw-insn", path], check=True, capture_output=True,
+                             text=True).stdout
     return [loop for lines in list(functions(listing, machine)) if lines for loop in innermost_loops(lines, machine)]
