@@ -21,6 +21,8 @@ PARAMETERS = {
             "channel_vectors": range(1, 33), "most_channels": range(1, 2**20 + 1)},
     "gpu": {"vector": (1, 2, 4), "tile_rows": range(1, 17), "tile_columns": range(1, 129), "threads": (32, 64, 128, 256)}}
 SIZE_OF = {"f32": 4}
+PLANE = re.compile(r"(\d+)x(\d+)p(\d+)$")  # 7x7p1
+BLOCKS = re.compile(r"blocks(\d*)$")  # of any width, or of one
 WINDOW = re.compile(r"(\d+)x(\d+)s(\d+)(?:x(\d+))?$")  # 3x3s2, 3x1s2x1
 
 
@@ -106,18 +108,23 @@ def identifier(name):
     return re.sub(r"\W", "_", name)
 
 
-def parse_window(window, path):
+def parse_window(window, layout, path):
     """The window class with its extents: (class, kernel_h, kernel_w, stride_h, stride_w)."""
     if window in ("generic", "global"):
         return window, 0, 0, 0, 0
-    # The limits of the templates: pool_algorithm.hpp (lengths of float sums) and cpu_schedule.hpp (kSeparable...).
+    # The limits of the templates: pool_algorithm.hpp (lengths of float sums) (kSeparableKernel, kBlockRows, ...).
     if window == "small":
         return window, 16, 16, 0, 0
     if window == "separable":
         return window, 64, 64, 0, 2
+    if window == "large":  # channels-last: kernel_convention.h's kLargeStripFloats are 128 columns of 8 channels
+        return (window, 255, 255, 8, 8) if layout == "nchw" else (window, 127, 64, 8, 8)
+    match = BLOCKS.match(window)
+    if match:
+        return ("blocks", 16, int(match[1]), 0, int(match[1])) if match[1] else ("blocks", 64, 64, 0, 0)
     match = WINDOW.match(window)
     if not match:
-        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, global, or KHxKWsS[xS]")
+        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, large, blocks, blocksN, global, or KHxKWsS[xS]")
     kernel_h, kernel_w, stride_h = (int(match[i]) for i in (1, 2, 3))
     return "fixed", kernel_h, kernel_w, stride_h, int(match[4] or stride_h)
 
@@ -143,7 +150,11 @@ def kernels_of(target, facts, schedules):
     kernels, wanted = [], set()
     for kernel in read(kernels_path)[template]:
         channels, alignment = kernel.get("channels", 0), kernel.get("alignment", 0)
-        layout = kernel["layout"] + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "")
+        plane = PLANE.match(kernel.get("plane", "0x0p0"))
+        if not plane:
+            raise BadInput(f"{line_of(kernels_path, kernel['plane'])}: plane '{kernel['plane']}' is not HxWpP: 7x7p1")
+        plane_h, plane_w, padding = map(int, plane.groups())
+        layout = kernel["layout"] + (f"-{kernel['plane']}" if plane_w else "") + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "")
         family = "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
         wanted.add(family)
         if family not in scheduled:
@@ -156,19 +167,23 @@ def kernels_of(target, facts, schedules):
                 allowed = known[name]
                 words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
                 raise BadInput(f"{line_of(schedule_path, family)}: {name} is {value!r}; allowed: {words}")
-        window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernels_path)
+        window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernel["layout"], kernels_path)
         parameters = {"layout": kernel["layout"], "window": window}
         if template == "cpu":
             parameters["fixed_channels"] = channels
+        if plane_w:
+            parameters.update(fixed_plane_h=plane_h, fixed_plane_w=plane_w, fixed_padding=padding)
         if alignment:
             parameters["alignment"] = alignment // SIZE_OF[kernel["dtype"]]
         if window == "fixed":
             parameters.update(fixed_kernel_h=kernel_h, fixed_kernel_w=kernel_w, fixed_stride_h=stride_h,
                               fixed_stride_w=stride_w)
+        if window == "blocks":
+            parameters["fixed_stride_w"] = stride_w
         parameters.update(scheduled[family])
         name = f"{family}_{target}"
         kernels.append(dict(kernel, name=name, function="halpool_" + identifier(name), parameters=parameters,
-                            masked_loads="avx" in facts["features"].split("-"), window_class=window, extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
+                            masked_loads="avx" in facts["features"].split("-"), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
     for family in scheduled:
         if family not in wanted:
             raise BadInput(f"{line_of(schedule_path, family)}: {family} is not in kernels.json")
@@ -185,8 +200,8 @@ def row(kernel):
     fields = (f'"{kernel["name"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
               "true" if cpu and kernel["window_class"] == "fixed" else "false", *kernel["extents"],
-              kernel.get("channels", 0), least_channels, least_columns, kernel.get("min_taps", 0),
-              parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
+              kernel.get("channels", 0), *kernel["plane"], least_channels, least_columns, kernel.get("min_taps", 0),
+              kernel["plane"][0] or parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
               parameters.get("alignment", 1),
               parameters.get("threads", 0), parameters.get("tile_columns", 1), kernel["function"] + "_argv")
     return "    {" + ", ".join(map(str, fields)) + "},"

@@ -1,6 +1,8 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
 #include "cpu_schedule.hpp"
 #include "gpu_schedule.hpp"
+#include "lane_sums.hpp"
+#include "large_window.hpp"
 #include "pool_algorithm.hpp"
 #include "vector_conditions.hpp"
 #include "window_walk.hpp"
@@ -22,7 +24,7 @@ static_assert(sizeof(KernelBuffer) == sizeof(halide_buffer_t) && sizeof(KernelDi
                   offsetof(KernelDimension, stride) == offsetof(halide_dimension_t, stride),
               "kernel_convention.h must describe Halide's buffers");
 
-enum class Window { generic, small, separable, fixed, global };
+enum class Window { generic, small, separable, large, blocks, fixed, global };
 
 class AvgPool2d : public Generator<AvgPool2d> {
 public:
@@ -30,10 +32,12 @@ public:
     GeneratorParam<Window> window{
         "window",
         Window::generic,
-        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"fixed", Window::fixed}, {"global", Window::global}}};
+        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"large", Window::large}, {"blocks", Window::blocks}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
+    // Planar, windows of stride 1: planes of exactly this extent, padded by fixed_padding on all sides; 0: any.
+    GeneratorParam<int> fixed_plane_h{"fixed_plane_h", 0}, fixed_plane_w{"fixed_plane_w", 0}, fixed_padding{"fixed_padding", 0};
     GeneratorParam<int> vector{"vector", 8}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
     GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", 1 << 20};
     GeneratorParam<int> threads{"threads", 128}, alignment{"alignment", 1};  // of device kernels
@@ -73,14 +77,21 @@ public:
         }
         const bool fixed = window == Window::fixed;
         const bool nhwc = layout == Layout::nhwc;
-        PoolProblem problem{layout, input, {}, {}, border, !nhwc || fixed_channels > 0, on_device()};
+        PoolProblem problem{layout, input, {}, {}, border, !nhwc || fixed_channels > 0, fixed_channels, on_device()};
         problem.x = {fixed ? Expr(int(fixed_kernel_w)) : kernel_w, fixed ? Expr(int(fixed_stride_w)) : stride_w, pad_left,
                      input.dim(nhwc ? 1 : 0).extent()};
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
                      input.dim(nhwc ? 2 : 1).extent()};
 
+        if (fixed_plane_w > 0) {
+            for (auto [axis, extent] : {std::pair{&problem.x, int(fixed_plane_w)}, std::pair{&problem.y, int(fixed_plane_h)}}) {
+                axis->input = extent;
+                axis->pad_begin = int(fixed_padding);
+            }
+        }
         if (on_device()) problem.one = *one;
         problem.walks_down = walks_down();
+        problem.side_by_side = side_by_side();
         if (on_device() && window == Window::separable) {
             // Such windows cost so much that one kernel for all borders is enough.
             problem.border = static_cast<int>(Border::clamped);
@@ -100,6 +111,21 @@ public:
         } else if (window == Window::separable) {
             separable_stages = separable_window_sum(problem, v);
             stages.sum = separable_stages.sum;
+        } else if (window == Window::large) {
+            const int column = nhwc ? 1 : 0;
+            const LargeCall call{output.dim(column).min(), output.dim(column).extent(), input.dim(column + 1).stride(),
+                                 input.dim(1).stride(), input.dim(0).extent(), *uniform};
+            stages.sum(v.order(layout)) = large_window_sum(problem, v, call);
+        } else if (window == Window::blocks) {
+            problem.border = static_cast<int>(Border::none);
+            if (fixed_stride_w > 0) {
+                problem.x.stride = int(fixed_stride_w);
+                block_stages = block_sum(problem, v);
+                stages.sum = block_stages.sum;
+            } else {
+                separable_stages = separable_window_sum(problem, v);
+                stages.sum = separable_stages.sum;
+            }
         } else if (window == Window::generic) {
             stages = runtime_window_sum(problem, v, 8, 2, Float(64));
         } else if (on_device()) {
@@ -129,6 +155,14 @@ public:
             Expr one_factor = border == int(Border::none) || *uniform == 1;
             Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y));
             output(v.order(layout)) = sum * factor + *positive_zero;
+        } else if (window == Window::large) {
+            // Where all windows have one divisor, one division serves a whole row. strict_float also tells Halide that
+            // the order of the sums matters.
+            Expr one = strict_float(1.0f / ((*divisor_y)(0) * (*divisor_x)(0)));
+            Expr own = strict_float(sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)));
+            output(v.order(layout)) = select(*uniform == 1, strict_float(sum * one), own) + *positive_zero;
+        } else if (window == Window::blocks || window == Window::global) {  // all windows have one divisor
+            output(v.order(layout)) = sum / ((*divisor_y)(0) * (*divisor_x)(0)) + *positive_zero;
         } else {
             output(v.order(layout)) = sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)) + *positive_zero;
         }
@@ -136,7 +170,10 @@ public:
 
     void schedule() {
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(get_target().has_feature(Target::AVX)));
+        const bool nhwc = layout == Layout::nhwc;
+        if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector, !nhwc));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
+        if (!on_device()) get_pipeline().add_custom_lowering_pass(new LaneSums(vector, !get_target().has_feature(Target::RVV)));
         if (on_device()) {
             schedule_for_device();
         } else {
@@ -147,6 +184,10 @@ public:
 private:
     bool walks_down() const {
         return !on_device() && window == Window::fixed && layout == Layout::nchw && fixed_stride_w == 1;
+    }
+    bool side_by_side() const {
+        return !on_device() && window == Window::fixed && layout == Layout::nchw && int(fixed_stride_w) == int(fixed_kernel_w) &&
+               int(fixed_stride_h) == int(fixed_kernel_h) && fixed_kernel_w > 1;
     }
     bool on_device() const { return get_target().has_gpu_feature(); }
 
@@ -192,10 +233,23 @@ private:
             output.dim(0).set_extent(fixed_channels);
             output.dim(1).set_stride(fixed_channels);
         }
+        if (fixed_plane_w > 0) {
+            for (auto [i, extent] : {std::pair{0, int(fixed_plane_w)}, std::pair{1, int(fixed_plane_h)}}) {
+                input.dim(i).set_extent(extent);
+                output.dim(i).set_min(0).set_extent(extent);
+                input.dim(i + 1).set_stride(i == 0 ? extent : int(fixed_plane_w) * int(fixed_plane_h));
+                output.dim(i + 1).set_stride(i == 0 ? extent : int(fixed_plane_w) * int(fixed_plane_h));
+            }
+        }
+        if (!nhwc && window == Window::global) {  // planes are rows, results are neighbours
+            input.dim(2).set_stride(input.dim(0).extent());
+            output.dim(2).set_stride(1);
+            for (int i : {0, 1, 3}) output.dim(i).set_bounds(0, 1);
+        }
         if (nhwc) {  // channels and columns are always computed whole
             output.dim(0).set_min(0);
-            output.dim(1).set_min(0);
-        } else if (window == Window::fixed || window == Window::global) {
+            if (window != Window::large) output.dim(1).set_min(0);
+        } else if (window == Window::fixed) {
             output.dim(0).set_min(0);
         }
         for (auto *buffer : {divisor_x, divisor_y}) buffer->dim(0).set_min(0);
@@ -203,15 +257,25 @@ private:
 
         const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors, most_channels};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
-                                  output.dim(nhwc ? 0 : 2).extent(), stride_w};
-        if (fixed_channels > 0) {
+                                  output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, input.dim(0).extent()};
+        if (fixed_channels > 0 && window == Window::fixed) {
             schedule_few_channels(output, v, when, s);
+        } else if (window == Window::large) {
+            schedule_large(output, layout, v, when, s);
+        } else if (window == Window::blocks && fixed_stride_w > 0) {
+            schedule_blocks_of_width(output, block_stages, v, when, s);
+        } else if (window == Window::blocks) {
+            schedule_blocks(output, separable_stages, layout, v, when, s);
         } else if (window == Window::separable) {
             schedule_separable(output, separable_stages, layout, v, when, s);
         } else if (window == Window::fixed && nhwc) {
             schedule_channels_last_fixed(output, stages, v, when, s);
         } else if (window == Window::fixed) {
-            if (walks_down()) {
+            if (fixed_plane_w > 0) {
+                schedule_planar_plane(output, v, when, s);
+            } else if (side_by_side()) {
+                schedule_planar_side_by_side(output, stages, v, when, s);
+            } else if (walks_down()) {
                 schedule_planar_walk(output, v, when, s);
             } else {
                 schedule_planar_tiles(output, stages, v, when, s);
@@ -219,7 +283,7 @@ private:
         } else if (nhwc) {
             schedule_channels_last_runtime(output, stages, v, when, s);
         } else if (window == Window::global) {
-            schedule_planar_global(output, row_stages, v);
+            schedule_planar_global(output, row_stages, v, when, s);
         } else {
             schedule_planar_runtime(output, stages, v, when, s);
         }
@@ -245,6 +309,7 @@ private:
     PoolStages stages;
     RowStages row_stages;
     SeparableStages separable_stages;
+    BlockStages block_stages;
     TreeStages tree_stages;
 };
 

@@ -2,6 +2,7 @@
 
 #include <halpool/internal/kernel_convention.h>
 
+#include <algorithm>
 #include <functional>
 
 using namespace Halide;
@@ -12,6 +13,30 @@ namespace {
 Expr is_border(const CallConditions &when, Border border) { return when.border == static_cast<int>(border); }
 
 constexpr int kNarrow = 4;  // lanes of the variant for extents below a full vector
+
+// Planar windows side by side: a tile of `columns` outputs. Where a row is a few tiles, `rows` of them are computed one below
+// the other, so that what finds a tile costs little.
+Var side_by_side_row() { return Var("yi"); }
+
+void side_by_side_tile(Stage stage, const OutputVariables &v, int columns, int rows) {
+    Var xo("xo"), xi("xi"), yo("yo"), yi = side_by_side_row();
+    stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
+        .split(v.y, yo, yi, rows, TailStrategy::GuardWithIf)
+        .reorder(xi, yi, xo, yo, v.c, v.n)
+        .vectorize(xi)
+        .never_partition(xo, yi);
+}
+
+constexpr int kRows = 32;
+
+void side_by_side_tiles(Stage stage, const OutputVariables &v, const Expr &width, int columns) {
+    // ShiftInwards lets the last tile overlap its neighbour: a large one must not overlap by much.
+    Expr fits = width >= columns;
+    if (columns > 8) fits = fits && (width % columns == 0 || width >= 4 * columns);
+    Stage wide = stage.specialize(fits);
+    side_by_side_tile(wide.specialize(width <= 2 * columns), v, columns, kRows);
+    side_by_side_tile(wide, v, columns, 1);
+}
 
 // Windows known at run time: all sums of one tile stay in vectors along `lane`.
 void place_blocks(Func output, const Var &tile, const Var &lane, PoolStages &stages) {
@@ -54,6 +79,43 @@ void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariable
 
     Var row = stages.partial.args()[1];
     stages.partial.compute_at(output, xo).vectorize(v.x).unroll(row).store_in(MemoryType::Register);
+}
+
+void schedule_planar_plane(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+    Var xo("xo"), xi("xi");
+    const auto plane = [&](Stage stage) {
+        stage.split(v.x, xo, xi, schedule.vector, TailStrategy::ShiftInwards).reorder(xi, xo, v.y, v.c, v.n).vectorize(xi).unroll(xo).unroll(v.y);
+    };
+    Stage masked = output.specialize(is_border(when, Border::masked));
+    plane(masked.specialize(when.uniform == 1));
+    plane(masked);
+    plane(output);  // Border::clamped
+}
+
+// tile_columns vectors of outputs at once where a row has so many.
+void schedule_planar_side_by_side(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+                                  const CpuSchedule &schedule) {
+    Stage none = output.specialize(is_border(when, Border::none));
+    for (int vectors = schedule.tile_columns; vectors > 0; vectors /= 2) {
+        const int outputs = schedule.vector * vectors;
+        if (outputs > kNarrow) side_by_side_tiles(none, v, when.width, outputs);
+    }
+    side_by_side_tiles(none, v, when.width, kNarrow);
+    side_by_side_tile(none, v, 1, 1);
+    const auto masked = [&](Stage stage) {
+        if (schedule.vector > kNarrow) side_by_side_tile(stage.specialize(when.width >= schedule.vector), v, schedule.vector, 1);
+        side_by_side_tile(stage.specialize(when.width >= kNarrow), v, kNarrow, 1);
+        side_by_side_tile(stage, v, 1, 1);
+    };
+    Stage may_leave = output.specialize(is_border(when, Border::masked));
+    masked(may_leave.specialize(when.uniform == 1));
+    masked(may_leave);
+    side_by_side_tile(output, v, 1, 1);
+
+    const Var column = stages.partial.args()[0], yi = side_by_side_row();
+    stages.partial.compute_at(output, yi).vectorize(column).store_in(MemoryType::Register);
+    stages.sum.compute_at(output, yi).vectorize(v.x).store_in(MemoryType::Register);
+    stages.sum.update().reorder(stages.taps, v.x).atomic().vectorize(stages.taps).vectorize(v.x);
 }
 
 // Strips of columns, down the plane: WindowWalk carries the rows' sums. A strip is at most tile_columns vectors wide;
@@ -135,6 +197,7 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
     Expr none = is_border(when, Border::none);
     by_columns(output.specialize(none && when.channels >= strip));
     by_columns(output.specialize(when.channels >= strip));
+    if (schedule.channel_vectors > 1) tile(output.specialize(none && when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
     if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
     if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1, 1);
     tile(output, 1, 1, 1, 1);
@@ -195,7 +258,9 @@ void schedule_channels_last_runtime(Func output, PoolStages &stages, const Outpu
         stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci).reorder(ci, co, v.x, v.y, v.n);
     };
     Expr none = is_border(when, Border::none);
-    tile(output.specialize(none && when.channels >= strip), strip);
+    Stage unmasked = output.specialize(none && when.channels >= schedule.vector);
+    for (int lanes = strip; lanes > schedule.vector; lanes /= 2) tile(unmasked.specialize(when.channels >= lanes), lanes);
+    tile(unmasked, schedule.vector);
     tile(output.specialize(when.channels >= strip), strip);
     if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector);
     if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow);
@@ -259,9 +324,113 @@ void schedule_separable(Func output, SeparableStages &stages, Layout layout, con
     stages.block.update().reorder(lane, stages.taps).vectorize(lane);
 }
 
-void schedule_planar_global(Func output, RowStages &stages, const OutputVariables &v) {
-    Var lane = stages.partial.args()[0];
-    stages.total.compute_at(output, v.c);
+void schedule_large(Func output, Layout layout, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+    const int lanes = schedule.vector;
+    Var xo("xo"), xi("xi"), co("co"), ci("ci");
+    const auto columns = [&](Stage stage, int width) {
+        stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).vectorize(xi).reorder(xi, xo, v.y, v.c, v.n).never_partition_all();
+    };
+    if (layout == Layout::nchw) {
+        columns(output.specialize(when.width >= lanes), lanes);
+        columns(output, 1);
+    } else {
+        Stage strips = output.specialize(when.channels >= lanes);
+        strips.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci).reorder(ci, v.x, v.y, co, v.n).never_partition_all();
+        output.reorder(v.c, v.x, v.y, v.n).never_partition_all();
+    }
+}
+
+// tile_columns vectors of outputs at once where a row has so many, else one.
+void schedule_blocks_of_width(Func output, BlockStages &stages, const OutputVariables &v, const CallConditions &when,
+                              const CpuSchedule &schedule) {
+    for (int vectors = schedule.tile_columns; vectors > 0; vectors /= 2) {
+        const int outputs = schedule.vector * vectors;
+        if (outputs > kLeastBlocks) side_by_side_tiles(output, v, when.width, outputs);
+    }
+    side_by_side_tile(output, v, kLeastBlocks, kRows);
+
+    const int width = stages.width;
+    // Vectors of their own: as one of 24 lanes, say, LLVM takes them apart lane by lane.
+    const Var column = stages.column.args()[0], yi = side_by_side_row();
+    Expr full = when.width >= schedule.vector;
+    const auto each = [&](Stage stage, bool update) {
+        for (int lanes : {schedule.vector, kLeastBlocks}) {
+            if (lanes == schedule.vector && schedule.vector == kLeastBlocks) continue;
+            Stage of_width = lanes == kLeastBlocks ? stage : stage.specialize(full);
+            Var part("part"), lane("lane");
+            of_width.split(column, part, lane, lanes);
+            if (update) of_width.reorder(lane, part, stages.rows);
+            of_width.vectorize(lane).unroll(part);
+            if (update) of_width.specialize(when.kernel_h == width).unroll(stages.rows);
+        }
+    };
+    stages.column.compute_at(output, yi).store_in(MemoryType::Register);
+    each(stages.column, false);
+    each(stages.column.update(), true);  // square windows: all rows at once
+    stages.sum.compute_at(output, yi).store_in(MemoryType::Register).vectorize(v.x);
+    stages.sum.update().reorder(stages.taps, v.x).atomic().vectorize(stages.taps).vectorize(v.x);
+}
+
+// The sums of the columns below tile_columns outputs lie on the stack, of which each output adds its own one by one: read as
+// vectors they would have to wait until they are stored.
+void schedule_blocks(Func output, SeparableStages &stages, Layout layout, const OutputVariables &v, const CallConditions &when,
+                     const CpuSchedule &schedule) {
+    const bool planar = layout == Layout::nchw;
+    Var xo("xo"), xg("xg"), xi("xi");
+    const auto tile = [&](Stage stage, int width, int group) {
+        stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).split(xi, xg, xi, group).vectorize(xi).never_partition(xo);
+        if (!planar) stage.reorder(xi, v.c, xg, xo, v.y, v.n).unroll(v.c);
+    };
+    Expr wide = when.width >= schedule.tile_columns;
+    tile(output.specialize(wide), schedule.tile_columns, planar ? schedule.tile_columns : kLeastBlocks);
+    tile(output, kLeastBlocks, kLeastBlocks);
+
+    Var column = stages.column.args()[0], columns("columns"), lane("lane");
+    stages.column.compute_at(output, xo).store_in(MemoryType::Stack).bound_storage(column, schedule.tile_columns * kSeparableKernel * (planar ? 1 : 3));
+    const auto vectors = [&](Stage stage, int count) {
+        stage.split(column, columns, lane, count, TailStrategy::ShiftInwards).vectorize(lane);
+    };
+    if (planar) {
+        vectors(stages.column.specialize(wide && when.stride_w >= 8), 8 * schedule.tile_columns);
+        vectors(stages.column.specialize(when.stride_w >= 8), 8 * kLeastBlocks);
+    } else {
+        vectors(stages.column.specialize(wide && when.stride_w >= 2), schedule.vector * schedule.channel_vectors);
+    }
+    vectors(stages.column, kNarrow);
+    stages.column_sum.compute_at(stages.column, columns).vectorize(column);
+    stages.column_sum.update().reorder(column, stages.column_blocks).vectorize(column);
+    stages.column_block.compute_at(stages.column_sum, stages.column_blocks).vectorize(column);
+    stages.column_block.update().reorder(column, stages.column_taps).vectorize(column);
+
+    stages.sum.compute_at(output, xg);
+    stages.block.compute_at(stages.sum, stages.blocks);
+    for (Stage stage : {Stage(stages.sum), stages.sum.update().reorder(v.x, stages.blocks), Stage(stages.block),
+                        stages.block.update().reorder(v.x, stages.taps)}) {
+        stage.unroll(v.x);
+        if (!planar) stage.unroll(v.c);
+    }
+}
+
+// Short rows: `lanes` planes at once, each in a vector of its own, whose lanes are summed for all the planes together.
+void schedule_planar_global(Func output, RowStages &stages, const OutputVariables &v, const CallConditions &when,
+                            const CpuSchedule &schedule) {
+    Var co("co"), ci("ci"), lane = stages.partial.args()[0];
+    const auto planes = [&](Stage stage, int count) {
+        stage.split(v.c, co, ci, count, TailStrategy::ShiftInwards).reorder(ci, v.x, v.y, co, v.n).vectorize(ci);
+    };
+    Stage is_short = output.specialize(stages.is_short);
+    Stage many = is_short.specialize(when.channels >= schedule.vector);
+    planes(many.specialize(when.plane == 49), schedule.vector);  // how most classifiers end
+    planes(many, schedule.vector);
+    planes(is_short, 1);
+    planes(output, 1);
+
+    stages.short_lanes.compute_at(output, co).store_in(MemoryType::Register).vectorize(lane).unroll(v.c);
+    stages.short_lanes.update().reorder(lane, v.c, stages.short_taps).vectorize(lane).unroll(v.c);
+    stages.short_total.compute_at(output, co).store_in(MemoryType::Register).vectorize(v.c);
+    stages.short_total.update().reorder(stages.short_across, v.c).atomic().vectorize(stages.short_across).vectorize(v.c);
+
+    stages.total.compute_at(output, co);
     stages.across.compute_at(stages.total, stages.groups).update().atomic().vectorize(stages.lanes);
     stages.group.compute_at(stages.total, stages.groups).vectorize(lane).update().reorder(lane, stages.blocks).vectorize(lane);
     stages.partial.compute_at(stages.group, stages.blocks).vectorize(lane).update().reorder(lane, stages.taps).vectorize(lane);

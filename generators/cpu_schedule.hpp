@@ -21,11 +21,18 @@ struct CpuSchedule {
 struct CallConditions {
     Halide::Expr border, uniform;           // as in kernel_convention.h
     Halide::Expr width, rows, channels;     // extents of the output box
-    Halide::Expr stride_w;
+    Halide::Expr kernel_h, stride_w;
+    Halide::Expr plane;  // elements of an input's plane (planar, global)
 };
 
+// Planes of a constant extent, all rows unrolled: what is left of a small plane's loops would cost more than its windows.
+void schedule_planar_plane(Halide::Func output, const OutputVariables &v, const CallConditions &when,
+                           const CpuSchedule &schedule);
 void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                            const CallConditions &when, const CpuSchedule &schedule);
+// PoolProblem::side_by_side.
+void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+                                  const CpuSchedule &schedule);
 // PoolProblem::walks_down.
 void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when,
                            const CpuSchedule &schedule);
@@ -42,7 +49,16 @@ void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, con
                                     const CallConditions &when, const CpuSchedule &schedule);
 void schedule_separable(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
                         const CallConditions &when, const CpuSchedule &schedule);
-void schedule_planar_global(Halide::Func output, RowStages &stages, const OutputVariables &v);
+// Around the sums of LargeWindow: what is left is to divide and store them.
+void schedule_large(Halide::Func output, Layout layout, const OutputVariables &v, const CallConditions &when,
+                    const CpuSchedule &schedule);
+// Windows side by side: of one width, or of any. At least kLeastBlocks in a row.
+void schedule_blocks_of_width(Halide::Func output, BlockStages &stages, const OutputVariables &v, const CallConditions &when,
+                              const CpuSchedule &schedule);
+void schedule_blocks(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
+                     const CallConditions &when, const CpuSchedule &schedule);
+void schedule_planar_global(Halide::Func output, RowStages &stages, const OutputVariables &v, const CallConditions &when,
+                            const CpuSchedule &schedule);
 
 }  // namespace halpool
 

@@ -102,7 +102,9 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
         const auto row = [&](const Expr &iy) {
             return sum_of(kernel_w, true, [&](int i) {
                 Expr ix = window_start(p.x, v.x) + i;
-                Expr tap = load(p, {ix, unsafe_promise_clamped(walked_index(iy, p.y.input), 0, p.y.input - 1), v.c, v.n});
+                // With constant extents Halide sees that taps lie beside the row; it does not see that they are masked.
+                Expr column = Internal::as_const_int(p.x.input) ? unsafe_promise_clamped(ix, 0, p.x.input - 1) : ix;
+                Expr tap = load(p, {column, unsafe_promise_clamped(walked_index(iy, p.y.input), 0, p.y.input - 1), v.c, v.n});
                 return lane_mask(ix, p.x.input, p.border, 2 * i - (kernel_w - 1), tap);
             });
         };
@@ -110,6 +112,17 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
             Expr iy = window_start(p.y, v.y) + j;
             return walked(iy, p.y.input, p.border, row(iy));
         });
+    } else if (p.side_by_side) {
+        // Columns first, in whole vectors of the input: partial(column, y). Then neighbours: taps.
+        Var column("column");
+        Expr rows = sum_of(kernel_h, true, [&](int j) {
+            Expr iy = window_start(p.y, v.y) + j;
+            return or_zero(leaves_rows(p), p.y, iy, load(p, {lane_index(p, p.x, column), scalar_index(p, p.y, iy), v.c, v.n}));
+        });
+        stages.partial(column, v.y, v.c, v.n) = or_zero(leaves_columns(p), p.x, column, rows);
+        stages.taps = RDom(0, kernel_w, "taps");
+        stages.sum(v.order(p.layout)) = 0.0f;
+        stages.sum(v.arguments(p.layout)) += stages.partial(window_start(p.x, v.x) + stages.taps, v.y, v.c, v.n);
     } else if (p.layout == Layout::nchw || p.on_device) {
         // partial(x, y): the taps of output column x in *input* row y. Rows are shared by the windows above and below.
         Var row("row");
@@ -195,10 +208,12 @@ PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Ex
 SeparableStages separable_window_sum(const PoolProblem &p, const OutputVariables &v) {
     constexpr int kBlock = kSeparableBlock;
     SeparableStages stages;
-    const bool planar = p.layout == Layout::nchw;
+    // A row of few channels is one of pixels * channels columns; the columns of one channel lie `pitch` apart.
+    const int pitch = p.layout == Layout::nhwc && p.lanes_along_x ? p.channels : 1;
+    const bool planar = p.layout == Layout::nchw || pitch > 1;
     Var column("column_index"), b("b");
-    const auto at = [&](Expr x, Expr y) {
-        return planar ? std::vector<Expr>{x, y, v.c, v.n} : std::vector<Expr>{v.c, x, y, v.n};
+    const auto at = [&](Expr x, Expr y, Expr c) {
+        return planar ? std::vector<Expr>{x, y, c, v.n} : std::vector<Expr>{c, x, y, v.n};
     };
     const auto with = [](std::vector<Expr> coordinates, const Expr &last) {
         coordinates.push_back(last);
@@ -214,10 +229,10 @@ SeparableStages separable_window_sum(const PoolProblem &p, const OutputVariables
     Expr j = b * kBlock + stages.column_taps, iy = window_start(p.y, v.y) + j;
     stages.column_taps.where(j < p.y.kernel);
     stages.column_taps.where(!leaves_rows(p) || inside(p.y, iy));
-    Expr ix = p.lanes_along_x ? lane_index(p, p.x, column) : clamp(column, 0, p.x.input - 1);
-    const std::vector<Expr> in_column = at(column, v.y);
+    Expr ix = pitch > 1 ? Expr(column) : p.lanes_along_x ? lane_index(p, p.x, column) : clamp(column, 0, p.x.input - 1);
+    const std::vector<Expr> in_column = at(column, v.y, v.c);
     stages.column_block(vars(with(in_column, b))) = 0.0f;
-    stages.column_block(with(in_column, b)) += load(p, {ix, iy, v.c, v.n});
+    stages.column_block(with(in_column, b)) += pitch > 1 ? p.input(ix, 0, iy, v.n) : load(p, {ix, iy, v.c, v.n});
     stages.column_blocks = RDom(0, (p.y.kernel + kBlock - 1) / kBlock, "column_blocks");
     stages.column_sum(vars(in_column)) = 0.0f;
     stages.column_sum(in_column) += stages.column_block(with(in_column, stages.column_blocks));
@@ -227,13 +242,26 @@ SeparableStages separable_window_sum(const PoolProblem &p, const OutputVariables
     stages.taps = RDom(0, kBlock, "taps");
     Expr i = b * kBlock + stages.taps, source = window_start(p.x, v.x) + i;
     stages.taps.where(i < p.x.kernel);
-    Expr value = stages.column(at(source, v.y));
-    const std::vector<Expr> here = at(v.x, v.y);
+    Expr value = pitch > 1 ? stages.column(at(source * pitch + v.c, v.y, 0)) : stages.column(at(source, v.y, v.c));
+    const std::vector<Expr> here = v.arguments(p.layout);
     stages.block(vars(with(here, b))) = 0.0f;
     stages.block(with(here, b)) += value;
     stages.blocks = RDom(0, (p.x.kernel + kBlock - 1) / kBlock, "blocks");
     stages.sum(vars(here)) = 0.0f;
     stages.sum(here) += stages.block(with(here, stages.blocks));
+    return stages;
+}
+
+BlockStages block_sum(const PoolProblem &p, const OutputVariables &v) {
+    BlockStages stages;
+    Var column("column_index");
+    stages.rows = RDom(0, p.y.kernel, "rows");
+    stages.column(column, v.y, v.c, v.n) = 0.0f;
+    stages.column(column, v.y, v.c, v.n) += load(p, {column, window_start(p.y, v.y) + stages.rows, v.c, v.n});
+    const int width = stages.width = constant(p.x.stride);
+    stages.taps = RDom(0, width, "taps");
+    stages.sum(v.x, v.y, v.c, v.n) = 0.0f;
+    stages.sum(v.x, v.y, v.c, v.n) += stages.column(v.x * width + stages.taps, v.y, v.c, v.n);
     return stages;
 }
 
@@ -267,7 +295,15 @@ RowStages row_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
     stages.groups = RDom(0, max((blocks + kBlock - 1) / kBlock, 1), "groups");
     stages.total(v.c, v.n) = f64(0.0f);
     stages.total(v.c, v.n) += f64(stages.across(stages.groups, v.c, v.n));
-    stages.sum(v.x, v.y, v.c, v.n) = f32(stages.total(v.c, v.n));
+
+    stages.is_short = p.x.input >= lanes && p.x.input < (kShortRow + 1) * lanes;
+    stages.short_taps = RDom(0, vectors, "short_taps");
+    stages.short_lanes(lane, v.c, v.n) = tail;
+    stages.short_lanes(lane, v.c, v.n) += row(stages.short_taps * lanes + lane);
+    stages.short_across = RDom(0, lanes, "short_across");
+    stages.short_total(v.c, v.n) = 0.0f;
+    stages.short_total(v.c, v.n) += stages.short_lanes(stages.short_across, v.c, v.n);
+    stages.sum(v.x, v.y, v.c, v.n) = select(stages.is_short, stages.short_total(v.c, v.n), f32(stages.total(v.c, v.n)));
     return stages;
 }
 

@@ -27,10 +27,12 @@ struct PoolProblem {
     WindowAxis x, y;
     Halide::Expr border;  // Border of kernel_convention.h
     bool lanes_along_x;   // vectors run along a row: always planar; channels-last when there are few channels
+    int channels;         // a constant where there are few, else 0
     // For a device: rows read are always clamped (a tile's spare rows may lie anywhere), a fixed window sums rows first in
     // both layouts, and long sums are compensated floats, for want of fast or of any doubles.
     bool on_device = false;
     Halide::Expr one = {};  // on_device: 1, unknown to the compiler
+    bool side_by_side = false;  // planar, fixed windows that do not overlap: columns are summed first
     bool walks_down = false;  // planar: the schedule walks down the plane, and rows are handed on (window_walk.hpp)
 };
 
@@ -69,11 +71,26 @@ struct SeparableStages {
 };
 SeparableStages separable_window_sum(const PoolProblem &problem, const OutputVariables &v);
 
+// Planar windows side by side that never leave the input, problem.x.stride = kernel_w a constant, at most kBlockRows rows: first
+// along y, in whole vectors of input columns, then neighbouring columns. (Of other widths: separable_window_sum.)
+inline constexpr int kBlockRows = 16;
+struct BlockStages {
+    int width;
+    Halide::Func sum{"sum"}, column{"column"};
+    Halide::RDom rows, taps;
+};
+BlockStages block_sum(const PoolProblem &problem, const OutputVariables &v);
+
 // The sum of a whole plane seen as one row of problem.x.input elements (planar): sums of 16 vectors, groups of 16 such
 // sums, each group added across its lanes, and the groups in double.
+// A row of at most kShortRow vectors, and of at least one, is summed in one chain, and its lanes in a tree (HorizontalSums).
+inline constexpr int kShortRow = 24;
 struct RowStages {
     Halide::Func sum{"sum"}, partial{"partial"}, group{"group"}, across{"across"}, total{"total"};
     Halide::RDom taps, blocks, lanes, groups;
+    Halide::Expr is_short;  // the condition that the schedule specializes on
+    Halide::Func short_lanes{"short_lanes"}, short_total{"short_total"};
+    Halide::RDom short_taps, short_across;
 };
 RowStages row_sum(const PoolProblem &problem, const OutputVariables &v, int lanes);
 

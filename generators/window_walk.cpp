@@ -298,10 +298,13 @@ Expr WindowWalk::visit(const Call *call) {
         if (anywhere || masked_loads_) value = GuardLoads(inside).mutate(value);
         return select(inside, value, make_zero(call->type));
     }
+    if (call->name == kStep) return Step(false).mutate(call);  // of constants, which Halide lifts out of loops
     if (call->name == kWalked) {  // outside of a loop that walks, or at its ends
         Walked w(call);
         if (!w.may_leave) return mutate(Step(true).mutate(w.value));
-        Expr inside = w.index >= 0 && w.index < w.extent;
+        Expr inside = simplify(w.index >= 0 && w.index < w.extent);
+        if (is_const_zero(inside)) return make_zero(call->type);
+        if (is_const_one(inside)) return mutate(Step(true).mutate(w.value));
         return select(inside, mutate(Step(false).mutate(w.value)), make_zero(call->type));
     }
     return IRMutator::visit(call);
@@ -318,6 +321,12 @@ Stmt WindowWalk::visit(const For *loop) {
     for (const Expr &value : named.values) value.accept(&masks);
     std::vector<Expr> values;
     for (const Expr &value : named.values) values.push_back(DropInnerMasks(masks.indices).mutate(value));
+
+    // A loop around a plane of constant extents, whose rows are unrolled: every index is a constant.
+    if (std::none_of(values.begin(), values.end(), [&](const Expr &value) { return expr_uses_var(value.as<Call>()->args[0], loop->name); })) {
+        Stmt unrolled = mutate(DropInnerMasks(masks.indices).mutate(loop->body));
+        return For::make(loop->name, loop->min, loop->extent, loop->for_type, loop->partition_policy, loop->device_api, unrolled);
+    }
 
     Expr variable = Variable::make(Int(32), loop->name);
     std::vector<Carried> carried;

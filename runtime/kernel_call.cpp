@@ -41,22 +41,31 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         p.x = {in_w, in_w, 1, 0, 0};
     }
     const bool nhwc = layout_ == KernelLayout::nhwc;
-    const std::int64_t planes = in[0] * in[1];
-    input_dimensions_ = nhwc ? dense({in[1], in_w, in_h, in[0]}) : dense({in_w, in_h, planes, 1});
-    output_dimensions_ = nhwc ? dense({in[1], out[3], out[2], in[0]}) : dense({out[3], out[2], planes, 1});
-    outer_ = nhwc ? in[0] : planes;
-    rows_ = out[2];
-    columns_ = out[3];
-    channels_ = lanes_along_rows_ ? 1 : in[1];
-    shares_ = Shares(outer_, rows_, std::max(row.tile_rows, 1), channels_);
-    window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
-               narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
-
     const auto leaves = [](const Axis &axis, std::int64_t extent) {
         return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
     };
     border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
-    if (row.window == WindowClass::fixed && !nhwc && row.stride_w == 1) {
+    std::int64_t planes = in[0] * in[1];
+    rows_ = out[2];
+    const bool side_by_side = row.window == WindowClass::blocks || (row.window == WindowClass::fixed && row.kernel_h == row.stride_h);
+    if (side_by_side && !nhwc && border_ == Border::none && rows_ * p.y.stride == in_h) {  // all planes are one high plane
+        in_h *= planes;
+        rows_ *= planes;
+        planes = 1;
+    }
+    input_dimensions_ = nhwc ? dense({in[1], in_w, in_h, in[0]}) : dense({in_w, in_h, planes, 1});
+    output_dimensions_ = nhwc ? dense({in[1], out[3], rows_, in[0]}) : dense({out[3], rows_, planes, 1});
+    outer_ = nhwc ? in[0] : planes;
+    columns_ = out[3];
+    // Large windows: fewer channels than a vector has are dense to the kernel, which parts of more are not.
+    channels_ = lanes_along_rows_ || row.window == WindowClass::large ? 1 : in[1];
+    shares_ = Shares(outer_, rows_, row.window == WindowClass::large ? kLargeBlock : std::max(row.tile_rows, 1), channels_);
+    window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
+               narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
+
+    if (row.window == WindowClass::large) {
+        prepare_large(p, row);
+    } else if (row.window == WindowClass::fixed && !nhwc && row.stride_w == 1) {
         prepare_walk(p, row);
     } else if (lanes_along_rows_) {
         // The separable template sums whole vectors of input columns, for whole blocks of 8 taps.
@@ -68,11 +77,28 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     prepare_whole();
 }
 
+std::int64_t large_columns(const KernelRow &row, std::int64_t channels) {
+    if (row.layout == KernelLayout::nchw) return kLargePlanarFloats;
+    return kLargeStripFloats / std::clamp<std::int64_t>(channels, 1, row.lanes);
+}
+
+// Even pieces: the columns left and right of each are summed along y for it alone.
+void KernelCall::prepare_large(const Problem &p, const KernelRow &row) {
+    border_ = Border::none;
+    const std::int64_t most = (large_columns(row, p.input.shape[1]) - p.x.kernel) / p.x.stride + 1;
+    const std::int64_t pieces = (columns_ + most - 1) / most;
+    most_columns_ = (columns_ + pieces - 1) / pieces;
+    if (row.layout == KernelLayout::nchw) {
+        const std::int64_t lanes = row.lanes;
+        most_columns_ = std::min((most_columns_ + lanes - 1) / lanes * lanes, most);
+    }
+}
+
 void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
     // Border::masked: the taps before a window's middle may leave a row on the left alone, those behind it on the right.
     const bool middle_inside = p.x.pad_begin <= p.x.kernel / 2 &&
                                columns_ - 1 - p.x.pad_begin + (p.x.kernel - 1) / 2 < p.x.input;
-    if (columns_ < row.lanes) {
+    if (row.plane_w == 0 && columns_ < row.lanes) {
         border_ = Border::narrow;
     } else if (border_ == Border::masked && !middle_inside) {
         border_ = Border::clamped;
@@ -185,6 +211,13 @@ int KernelCall::run(const float *input, float *output, const Box &box) const {
 template <class Visit>
 int KernelCall::for_each_piece(const Box &box, const Visit &visit) const {
     const Columns all{0, columns_};
+    if (most_columns_ > 0) {
+        for (std::int64_t begin = 0; begin < columns_; begin += most_columns_) {
+            const int status = visit(piece(box, {begin, std::min(begin + most_columns_, columns_)}, border_));
+            if (status != 0) return status;
+        }
+        return 0;
+    }
     if (walk_rows_ > 0 && box.row_end - box.row_begin > walk_rows_ + walk_rows_ / 2) {
         for (std::int64_t outer = box.outer_begin; outer < box.outer_end; ++outer) {
             for (std::int64_t row = box.row_begin; row < box.row_end; row += walk_rows_) {

@@ -13,6 +13,9 @@
 
 namespace halpool {
 
+// WindowClass::large: how many columns of the input one call's windows may cover.
+std::int64_t large_columns(const KernelRow &row, std::int64_t channels);
+
 class KernelCall {
 public:
     KernelCall(const Problem &problem, const KernelRow &row);
@@ -49,6 +52,7 @@ private:
     void fill_divisors(const Problem &problem, bool needs_reciprocal);
     void find_clamped_rows(const Problem &problem, std::int64_t overreach);
     void find_inner_columns(const Problem &problem, std::int64_t lanes);
+    void prepare_large(const Problem &problem, const KernelRow &row);
     void prepare_walk(const Problem &problem, const KernelRow &row);
 
     KernelEntry entry_;
@@ -66,6 +70,8 @@ private:
     Columns inner_columns_{0, 0};
     // Planar kernels that walk down the plane: at most so many rows before the next strip of columns; 0: other kernels.
     std::int64_t walk_rows_ = 0;
+    // Kernels of large windows: at most so many columns of the output in one call; 0: other kernels.
+    std::int64_t most_columns_ = 0;
     std::int64_t columns_;
     std::int32_t uniform_ = 0;
     float positive_zero_ = 0.0f;

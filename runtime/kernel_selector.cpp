@@ -2,8 +2,10 @@
 
 #include "device_call.hpp"
 #include "failure.hpp"
+#include "kernel_call.hpp"
 
 #include <limits>
+#include <utility>
 
 namespace halpool {
 namespace {
@@ -18,6 +20,14 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     if (!in_layout(p.input)) return text("needs ", memory, " memory, the input's is not");
     if (!in_layout(p.output)) return text("needs ", memory, " memory, the output's is not");
     if (row.channels != 0 && row.channels != p.input.shape[1]) return text("takes ", row.channels, " channels only");
+    if (row.plane_w != 0) {
+        const auto exact = [&](const Axis &axis, std::int32_t extent, std::int64_t output) {
+            return axis.input == extent && output == extent && axis.pad_begin == row.padding;
+        };
+        if (!exact(p.y, row.plane_h, p.output.shape[2]) || !exact(p.x, row.plane_w, p.output.shape[3])) {
+            return text("takes planes of ", by(row.plane_h, row.plane_w), " padded by ", row.padding, " only");
+        }
+    }
     if (row.window == WindowClass::fixed) {
         if (row.kernel_h != p.y.kernel || row.kernel_w != p.x.kernel || row.stride_h != p.y.stride ||
             row.stride_w != p.x.stride) {
@@ -28,12 +38,31 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
             return "takes padding smaller than the kernel only";
         }
     }
-    const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable;
+    const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable ||
+                         row.window == WindowClass::large;
     if (limited && (p.y.kernel > row.kernel_h || p.x.kernel > row.kernel_w)) {
         return text("takes kernels of at most ", by(row.kernel_h, row.kernel_w));
     }
     if (row.window == WindowClass::separable && p.x.stride > row.stride_w) {
         return text("takes horizontal strides of at most ", row.stride_w);
+    }
+    if (row.window == WindowClass::large) {
+        if (p.y.stride > row.stride_h || p.x.stride > row.stride_w) {
+            return text("takes strides of at most ", by(row.stride_h, row.stride_w));
+        }
+        if (p.y.kernel < (kLargeBlock + 1) * p.y.stride) {
+            return text("takes kernels of at least ", kLargeBlock + 1, " vertical strides only");
+        }
+    }
+    if (row.window == WindowClass::blocks) {
+        if (p.x.kernel != p.x.stride || p.y.kernel > p.y.stride) return "takes windows that lie side by side only";
+        if (row.stride_w != 0 && p.x.stride != row.stride_w) return text("takes windows of ", row.stride_w, " columns only");
+        if (p.y.kernel > row.kernel_h || p.x.kernel > row.kernel_w) return text("takes kernels of at most ", by(row.kernel_h, row.kernel_w));
+        if (p.x.kernel < 2) return "takes windows of at least 2 columns";
+        if (p.output.shape[3] < kLeastBlocks) return text("takes at least ", kLeastBlocks, " output columns");
+        for (const auto &[axis, extent] : {std::pair(p.y, p.output.shape[2]), std::pair(p.x, p.output.shape[3])}) {
+            if (leaves_input(axis, 0) || leaves_input(axis, extent - 1)) return "takes windows inside the input only";
+        }
     }
     if (row.window == WindowClass::global) {
         const bool whole_plane = p.output.shape[2] == 1 && p.output.shape[3] == 1 && !leaves_input(p.y, 0) &&
@@ -99,12 +128,17 @@ std::string purpose(const KernelRow &row) {
     case WindowClass::generic: out = "windows of any kind"; break;
     case WindowClass::global: out = "windows that are the whole plane"; break;
     case WindowClass::small:
-    case WindowClass::separable: out = "windows up to " + by(row.kernel_h, row.kernel_w); break;
+    case WindowClass::separable:
+    case WindowClass::large: out = "windows up to " + by(row.kernel_h, row.kernel_w); break;
+    case WindowClass::blocks:
+        out = "windows side by side, of at most " + by(row.kernel_h, row.kernel_w);
+        break;
     case WindowClass::fixed:
         out = by(row.kernel_h, row.kernel_w) + " windows of stride " + by(row.stride_h, row.stride_w);
         break;
     }
     out += row.layout == KernelLayout::nhwc ? ", channels-last (NHWC) memory" : ", planar (NCHW) memory";
+    if (row.plane_w != 0) out += " of " + by(row.plane_h, row.plane_w) + " planes padded by " + std::to_string(row.padding);
     if (row.channels != 0) out += " of " + std::to_string(row.channels) + " channels";
     if (row.alignment > 1) out += text(", aligned to ", row.alignment, " elements");
     return out;

@@ -28,9 +28,12 @@ std::vector<Problem> windows_for(const KernelUnderTest &kernel, const Ints &shap
         return {{shape, size, stride}, {shape, size, stride, {kernel_h / 2, kernel_w / 2}}};
     }
     if (kernel.window == "global") return {{shape, {shape[2], shape[3]}}};
+    long long columns = 0;
+    if (std::sscanf(kernel.window.c_str(), "blocks%lld", &columns) == 1) return {{shape, {4, columns}}};
+    if (kernel.window == "blocks") return {{shape, {10, 9}}, {shape, {20, 2}}};
     if (kernel.window == "separable")
         return {{shape, {5}, {1}, {2}}, {shape, {9}, {1}, {4}}, {shape, {20}, {2}, {3}}};
-    return {{shape, {2, 3}, {1}}, {shape, {5}, {1}, {2}}, {shape, {20}, {3}}, {shape, {70}, {5}, {3}}};
+    return {{shape, {2, 3}, {1}}, {shape, {5}, {1}, {2}}, {shape, {9}, {9}, {1}}, {shape, {20}, {3}}, {shape, {70}, {5}, {3}}};
 }
 
 std::vector<Attempt> attempts_for(const KernelUnderTest &kernel) {
@@ -39,6 +42,12 @@ std::vector<Attempt> attempts_for(const KernelUnderTest &kernel) {
     // vector.
     for (const std::int64_t channels : {8, 7, 3})
         for (const std::int64_t columns : {96, 95, 9}) shapes.push_back({2, channels, 90, columns});
+    long long height = 0, width = 0, padding = 0;  // a kernel for planes of one extent: ..._nchw-7x7p1_...
+    const std::size_t plane = kernel.name.find('-');
+    if (plane != std::string::npos &&
+        std::sscanf(kernel.name.c_str() + plane, "-%lldx%lldp%lld_", &height, &width, &padding) == 3) {
+        shapes = {{2, 3, height, width}};
+    }
     std::vector<Attempt> all;
     for (const Ints &shape : shapes)
         for (const Problem &problem : windows_for(kernel, shape)) {

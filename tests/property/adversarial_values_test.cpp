@@ -74,6 +74,13 @@ protected:
     }
     static std::vector<Problem> windows_over(const Ints &shape) {
         const std::int64_t height = shape[2], width = shape[3];
+        std::vector<Problem> all = windows_of_any_shape(shape, height, width);
+        // Side by side, at least four in a row: of each width that has a kernel, and of any other.
+        for (std::int64_t columns : {2, 3, 4, 5, 6, 7, 8, 9})
+            all.push_back({{shape[0], shape[1], height, 5 * columns + 1}, {3, columns}, {3, columns}});
+        return all;
+    }
+    static std::vector<Problem> windows_of_any_shape(const Ints &shape, std::int64_t height, std::int64_t width) {
         return {{shape, {2}, {2}},
                 {shape, {3}, {1}},
                 {shape, {3}, {1}, {1}},

@@ -2,6 +2,7 @@
 
 #include "oracle.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace halpool_test {
@@ -30,7 +31,19 @@ Ints one_or_two(Random &random, std::int64_t y, std::int64_t x) {
 
 void choose_window(Random &random, Problem &problem, std::int64_t height, std::int64_t width) {
     std::int64_t ky = 0, kx = 0, sy = 0, sx = 0;
-    switch (random.between(0, 11)) {
+    bool side_by_side = false;
+    switch (random.between(0, 15)) {
+    case 12:
+    case 13:
+    case 14:
+    case 15:  // side by side, mostly four in a row or more
+        side_by_side = true;
+        kx = random.one_in(8) ? random.between(9, 16)
+                              : std::max<std::int64_t>(std::min<std::int64_t>(width / 4, 8) - random.between(0, 3), 2);
+        sx = kx;
+        ky = random.one_in(2) ? kx : random.between(1, 20);
+        sy = ky + (random.one_in(3) ? random.between(0, 2) : 0);
+        break;
     case 0:
     case 1: ky = kx = 2, sy = sx = 2; break;
     case 2:
@@ -50,7 +63,7 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
     problem.stride = sy == ky && sx == kx && random.one_in(2) ? Ints{} : one_or_two(random, sy, sx);
 
     const bool global = ky == height && kx == width;
-    if (!random.one_in(3) && !(global && random.one_in(2))) {
+    if (!random.one_in(3) && !(global && random.one_in(2)) && !(side_by_side && !random.one_in(8))) {
         problem.allow_any_padding = random.one_in(5);
         const auto pad = [&](std::int64_t k) {
             return random.between(0, problem.allow_any_padding ? k + random.between(0, 4) : k / 2);
@@ -58,7 +71,7 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
         problem.padding = one_or_two(random, pad(ky), pad(kx));
         if (random.one_in(3)) problem.padding_end = one_or_two(random, pad(ky), pad(kx));
     }
-    problem.ceil_mode = random.one_in(2);
+    problem.ceil_mode = random.one_in(side_by_side ? 8 : 2);
     problem.count_include_pad = random.one_in(2);
     if (random.one_in(6)) {
         constexpr std::array<std::int64_t, 7> kDivisors = {1, 2, 7, 1000003, -1, -3, 4096};
@@ -140,6 +153,13 @@ RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even) {
         problem.input_shape = random.one_in(8) ? Ints{channels, height, width}
                                                : Ints{images, channels, height, width};
         choose_window(random, problem, height, width);
+        if (random.one_in(10)) {  // planes for which there are kernels
+            const std::int64_t plane = random.one_in(2) ? 7 : 14;
+            problem.input_shape[problem.input_shape.size() - 2] = problem.input_shape.back() = plane;
+            problem.kernel_size = {3};
+            problem.stride = problem.padding = {1};
+            problem.padding_end = {};
+        }
         const Ints shape = output_shape(problem);
         if (shape[shape.size() - 1] < 1 || shape[shape.size() - 2] < 1) continue;
         if (additions(problem) > kMostAdditions) continue;

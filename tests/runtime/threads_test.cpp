@@ -32,6 +32,9 @@ std::vector<SharedProblem> shared_problems() {
             all.push_back({{shape, window, {2, 1}, {window[0] / 2, 2}, true, false}, last});
             if (shape[2] < 3) continue;
             all.push_back({{shape, {2}, {2}, {1}, true}, last});
+            // Side by side, four in a row or more.
+            for (std::int64_t columns = 2; columns <= 9 && 4 * columns <= shape[3]; ++columns)
+                all.push_back({{shape, {3, columns}}, last});
             all.push_back({{shape, {3}, {1}, {1}}, last});
             all.push_back({{shape, {3}, {1}}, last});
             all.push_back({{shape, {3}, {2}, {1}, true, false}, last});

@@ -96,6 +96,14 @@ inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCou
 // Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
 inline constexpr int kChannelLanes = 32;
 
+// WindowClass::large. Output rows are computed in blocks of kLargeBlock, and calls begin at one. The sums of one such block lie
+// on the stack: a call's windows cover at most kLargePlanarFloats columns, or kLargeStripFloats / step of channels-last
+// memory, where step is the vector's lanes, or all channels if they are fewer. As many sums of blocks are kept.
+inline constexpr int kLargeBlock = 8;
+inline constexpr int kLargePlanarFloats = 512, kLargePlanarBlocks = 32;
+inline constexpr int kLargeStripFloats = 1024, kLargeStripBlocks = 16;
+inline constexpr int kLeastBlocks = 4;
+
 using KernelEntry = int (*)(void **arguments);
 
 enum class KernelLayout : std::uint8_t { nchw, nhwc };
@@ -105,6 +113,9 @@ enum class WindowClass : std::uint8_t {
     generic,    // any
     small,      // at most the row's kernel_h x kernel_w
     separable,  // at most the row's kernel_h x kernel_w, at most its stride_w
+    large,      // at most the row's kernel_h x kernel_w and strides, more rows than kLargeBlock strides
+    blocks,     // side by side: kernel_w = stride_w, at most the row's kernel_h x kernel_w; stride_w: exactly so, 0: any.
+                // They lie inside the input, at least kLeastBlocks in a row
     fixed,      // exactly the row's kernel and stride, padding smaller than the kernel
     global,     // one output a plane, no padding, the window is the plane
 };
@@ -118,6 +129,7 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
+    std::int32_t plane_h, plane_w, padding;  // exactly these planes, padded so on all sides; 0: any
     // What is preferred, not what is possible: below these a kernel further down the table is faster.
     std::int32_t min_channels, min_columns;  // of the output
     std::int32_t min_taps;                   // of the window
