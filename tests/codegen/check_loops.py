@@ -11,8 +11,8 @@ variants.
 Every kernel must have such loops, two of them clean: without masks, branches and spills. None of them may gather, call,
 load the lanes of a vector one by one, or divide: windows known at run time may, once an output. The steady loop, that of
 the largest tile without masks, must have no branch inside and spill no vector; where <layout>_<window>.check lies beside
-this file, FileCheck compares the steady loop's text with it. A new kernel needs no line here; what a kernel cannot meet is in EXCEPTIONS, with the reason.
-Exit code 1: a kernel is not as it must be.
+this file, FileCheck compares the steady loop's text with it. A new kernel needs no line here; what a kernel cannot meet
+is in EXCEPTIONS, with the reason. Exit code 1: a kernel is not as it must be.
 """
 import argparse
 import os
@@ -77,12 +77,14 @@ EXCEPTIONS = [
     Excepted(WIDTH, "nchw_7x7p1_3x3s1", "x86-64-avx.*", 16, "a plane of 7 columns: two vectors of 4 that overlap"),
     Excepted(WIDTH, "nchw_14x14p1_3x3s1", "x86-64-avx512", 32, "a plane of 14 columns: two vectors of 8 that overlap"),
     Excepted(MASKED, "nchw_(7x7|14x14)p1_3x3s1", "x86-64-avx.*", 0, "the padding is part of every plane"),
-    Excepted(CLEAN, "nchw_(7x7|14x14)p1_3x3s1", ".*", 0, "a plane is straight code, a loop takes the next: one for each kind of divisor"),
+    Excepted(CLEAN, "nchw_(7x7|14x14)p1_3x3s1", ".*", 0,
+             "a plane is straight code, a loop takes the next: one for each kind of divisor"),
     Excepted(LANES, "nchw_(7x7|14x14)p1_3x3s1", "x86-64-sse41|arm-64-neon.*", 200,
              "without masked loads the lanes at the border are loaded one by one", loops=3),
     Excepted(STEADY_LANES, "nchw_14x14p1_3x3s1", "x86-64-sse41|arm-64-neon.*", 200,
              "without masked loads the lanes at the border are loaded one by one"),
-    Excepted(STEADY_SPILLS, "nchw_14x14p1_3x3s1", "x86-64-sse41|arm-64-neon.*", 42, "four vectors a row of a plane of 14 columns"),
+    Excepted(STEADY_SPILLS, "nchw_14x14p1_3x3s1", "x86-64-sse41|arm-64-neon.*", 42,
+             "four vectors a row of a plane of 14 columns"),
     Excepted(NO_LOOP, "nchw_blocks[2-8]", "x86-64-sse41|arm-64-neon.*", 0,
              "columns are summed one float at a time, on the stack (addss): a fault to be mended"),
     Excepted(LANES, "nchw_2x2s2", "x86-64-sse41", 5, "padded or narrow boxes", loops=4),
