@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Checks the inner loops of every kernel of a CPU target, as llvm-objdump shows them.
+
+    check_loops.py --target NAME --kernels DIRECTORY --objdump LLVM-OBJDUMP --filecheck FILECHECK
+    check_loops.py ... --show KERNEL      # prints its loops, and what FileCheck gets to see: nchw_3x3s1
+
+DIRECTORY holds the target's kernel objects. What counts are the innermost loops that add packed floats in vectors of the
+target's width: narrower ones are for boxes and channels below a full vector. A kernel has many: one for each of its
+variants.
+
+Every kernel must have such loops, two of them clean: without masks, branches and spills. None of them may gather, call,
+load the lanes of a vector one by one, or divide: windows known at run time may, once an output. The steady loop, that of
+the largest tile without masks, must have no branch inside and spill no vector; where <layout>_<window>.check lies beside
+this file, FileCheck compares the steady loop's text with it. A new kernel needs no line here; what a kernel cannot meet
+is in EXCEPTIONS, with the reason. Exit code 1: a kernel is not as it must be.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from object_loops import X86, Arm64, loops_of
+
+
+@dataclass
+class Target:
+    machine: type
+    width: int  # of its vectors, in bytes
+    prefixes: str  # FileCheck's
+
+
+TARGETS = {
+    "x86-64-sse41": Target(X86, 16, "CHECK,X86,SSE"),
+    "x86-64-avx2": Target(X86, 32, "CHECK,X86,AVX,AVX2"),
+    "x86-64-avx512": Target(X86, 64, "CHECK,X86,AVX,AVX512"),
+    "arm-64-neon": Target(Arm64, 16, "CHECK,NEON"),
+    "arm-64-neon-fp16": Target(Arm64, 16, "CHECK,NEON"),
+}
+
+WIDTH, LANES, STEADY_LANES, STEADY_SPILLS, CLEAN, MASKED, NO_LOOP = (
+    "width", "lanes loaded one by one", "lanes loaded one by one in the steady loop", "spills in the steady loop", "clean loops",
+    "all loops masked", "no inner loop of full width")
+
+
+@dataclass
+class Excepted:
+    """Kernels (layout_window) and targets are patterns of whole names."""
+    rule: str
+    kernels: str
+    targets: str
+    limit: int  # bytes of a vector; lanes loaded one by one in a loop; spills in the steady loop; least number of clean loops
+    why: str
+    loops: int = 1  # so many may be so
+
+
+EXCEPTIONS = [
+    Excepted(WIDTH, "nchw_3x3s1|nhwc_c3_.*", "x86-64-avx512", 32, "its schedule, chosen by measuring, has 8 lanes"),
+    Excepted(WIDTH, "nchw_global", "x86-64-avx512", 32, "its schedule, chosen by measuring, has 8 lanes"),
+    Excepted(LANES, "nchw_(generic|small)", "x86-64-sse41|arm-64-neon.*", 4,
+               "strides other than 1 and 2 are known at run time alone: their columns are loaded one by one", loops=3),
+    Excepted(LANES, "nchw_separable", ".*", 16, "the same strides: columns' sums are read one by one", loops=2),
+    Excepted(LANES, "nchw_3x3s1", "x86-64-sse41|arm-64-neon.*", 26,
+               "narrow boxes whose taps may lie outside: without masked loads each lane is tested and loaded by itself",
+               loops=6),
+    Excepted(LANES, "nhwc_c3_[23]x[23]s[12]", "x86-64-sse41|arm-64-neon.*", 81,
+               "every third float of a row: LLVM finds no shuffles for 4 lanes; the last variant tests each lane", loops=6),
+    Excepted(STEADY_LANES, "nhwc_c3_[23]x[23]s2", "x86-64-sse41|arm-64-neon.*", 81,
+               "every sixth float of a row: LLVM finds no shuffles for 4 lanes"),
+    Excepted(STEADY_SPILLS, "nchw_3x3s1", "x86-64-sse41|x86-64-avx2", 4,
+               "a strip of 4 vectors carries 8 sums, twice unrolled: LLVM's order of the loads takes more than 16 registers"),
+    Excepted(STEADY_SPILLS, "nhwc_c3_2x2s2", "x86-64-avx2", 5, "its shuffles need more than 16 registers"),
+    Excepted(STEADY_SPILLS, "nhwc_c3_3x3s2", "x86-64-sse41|x86-64-avx2", 18, "its shuffles need more than 16 registers"),
+    Excepted(WIDTH, "nchw_7x7p1_3x3s1", "x86-64-avx.*", 16, "a plane of 7 columns: two vectors of 4 that overlap"),
+    Excepted(WIDTH, "nchw_14x14p1_3x3s1", "x86-64-avx512", 32, "a plane of 14 columns: two vectors of 8 that overlap"),
+    Excepted(MASKED, "nchw_(7x7|14x14)p1_3x3s1", "x86-64-avx.*", 0, "the padding is part of every plane"),
+    Excepted(CLEAN, "nchw_(7x7|14x14)p1_3x3s1", ".*", 0,
+             "a plane is straight code, a loop takes the next: one for each kind of divisor"),
+    Excepted(LANES, "nchw_(7x7|14x14)p1_3x3s1", "x86-64-sse41|arm-64-neon.*", 200,
+             "without masked loads the lanes at the border are loaded one by one", loops=3),
+    Excepted(STEADY_LANES, "nchw_14x14p1_3x3s1", "x86-64-sse41|arm-64-neon.*", 200,
+             "without masked loads the lanes at the border are loaded one by one"),
+    Excepted(STEADY_SPILLS, "nchw_14x14p1_3x3s1", "x86-64-sse41|arm-64-neon.*", 42,
+             "four vectors a row of a plane of 14 columns"),
+    Excepted(NO_LOOP, "nchw_blocks[2-8]", "x86-64-sse41|arm-64-neon.*", 0,
+             "columns are summed one float at a time, on the stack (addss): a fault to be mended"),
+    Excepted(LANES, "nchw_2x2s2", "x86-64-sse41", 5, "padded or narrow boxes", loops=4),
+    Excepted(LANES, "(nchw|nhwc_c3)_blocks", ".*", 8, "columns that are a window apart are loaded one by one", loops=2),
+    Excepted(STEADY_SPILLS, "nchw_blocks", "x86-64-sse41", 4, "16 vectors of sums in 16 registers"),
+    Excepted(STEADY_SPILLS, "nhwc_large", "x86-64-sse41", 5, "its running sums in 16 registers"),
+    Excepted(LANES, "nchw_large", ".*", 16, "strides above 1: sums are picked one by one out of the row of sums", loops=2),
+    Excepted(CLEAN, "nhwc_c3_.*", ".*", 0, "what is above leaves few"),
+]
+
+# Not in any loop of full width; of lanes, fewer than a vector has: such as a factor that is then the same in all.
+FIXED = re.compile(r"_\d+x\d+s\d+(x\d+)?$")
+FORBIDDEN = {"gather": "gathers", "call": "calls", "divides": "divisions"}
+
+
+class Kernel:
+    def __init__(self, path, target_name, objdump):
+        self.name = re.fullmatch(r"halpool_avg_pool2d_f32_(\w+)_" + re.sub(r"\W", "_", target_name), path.stem)[1]
+        self.target_name, self.wrong, self.excused = target_name, [], []
+        target = TARGETS[target_name]
+        self.width = self.limit(WIDTH, target.width)
+        self.loops = [loop for loop in loops_of(path, objdump, target.machine) if loop.width >= self.width]
+        # The loop that stores most in an iteration or, where sums stay in registers, adds most; the shortest of such.
+        straight = [loop for loop in self.loops if loop.straight and not loop.count("masked")]
+        self.steady = max(straight, default=None,
+                          key=lambda loop: (loop.outputs, loop.count("add"), -len(loop.instructions)))
+
+    def exception(self, rule):
+        return next((each for each in EXCEPTIONS if each.rule == rule and re.fullmatch(each.kernels, self.name) and
+                     re.fullmatch(each.targets, self.target_name)), None)
+
+    def limit(self, rule, usual):
+        excepted = self.exception(rule)
+        return excepted.limit if excepted else usual
+
+    def within(self, rule, loops, count, usual):
+        """No more than usual in each of the loops, or what an exception allows."""
+        beyond = [loop for loop in loops if count(loop) > usual]
+        excepted = self.exception(rule)
+        for loop in beyond:
+            if count(loop) > (excepted.limit if excepted else usual):
+                self.wrong.append(f"{rule}: {count(loop)} in{describe(loop)}")
+        if excepted and len(beyond) > excepted.loops:
+            self.wrong.append(f"{rule}: in {len(beyond)} loops, where {excepted.loops} are excepted")
+        if beyond:
+            self.excused.append(rule)
+
+    def check(self):
+        if not self.loops:
+            if self.exception(NO_LOOP):
+                self.excused.append(NO_LOOP)
+            else:
+                self.wrong.append(f"no inner loop adds vectors of {self.width} bytes")
+            return
+        if self.width < TARGETS[self.target_name].width:
+            self.excused.append(WIDTH)
+        lanes = self.width // 4
+        clean = sum(loop.straight and not loop.count("masked") and not loop.spills and loop.count("element") < lanes
+                    for loop in self.loops)
+        if clean < self.limit(CLEAN, 2):
+            self.wrong.append(f"{CLEAN}: {clean}, where {self.limit(CLEAN, 2)} are the least")
+        elif clean < 2:
+            self.excused.append(CLEAN)
+        for loop in self.loops:
+            for fact, name in FORBIDDEN.items():
+                # Windows known at run time divide once an output; fixed ones multiply by a reciprocal.
+                usual = loop.outputs // self.width if fact == "divides" and not FIXED.search(self.name) else 0
+                if loop.count(fact) > usual:
+                    self.wrong.append(f"{name} in{describe(loop)}")
+        others = [loop for loop in self.loops if loop is not self.steady]
+        self.within(LANES, others, lambda loop: loop.count("element"), lanes - 1)
+        if self.steady is None and self.exception(MASKED):
+            self.excused.append(MASKED)
+        elif self.steady is None:
+            self.wrong.append("every loop of full width has branches or masks")
+        else:
+            self.within(STEADY_LANES, [self.steady], lambda loop: loop.count("element"), lanes - 1)
+            self.within(STEADY_SPILLS, [self.steady], lambda loop: loop.spills, 0)
+
+    def text(self):
+        """What FileCheck sees: what a vector of output costs, and the steady loop."""
+        loop, vectors = self.steady, self.steady.outputs / self.width
+        if not vectors:
+            return loop.text()
+        return (f"a vector of output: reads {loop.inputs / loop.outputs:g}, adds {loop.count('add') / vectors:g}, "
+                f"multiplies {loop.count('multiply') / vectors:g}, shuffles {loop.count('shuffle') / vectors:g}\n{loop.text()}")
+
+    def compare(self, filecheck):
+        pattern = Path(__file__).with_name(self.name + ".check")
+        if not pattern.exists() or self.steady is None:
+            return False
+        done = subprocess.run([filecheck, str(pattern), f"--check-prefixes={TARGETS[self.target_name].prefixes}",
+                               "--allow-unused-prefixes", "--dump-input=never"], input=self.text() + "\n", text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            self.wrong.append(f"the steady loop is not as {pattern.name} says:\n{done.stdout}{self.text()}")
+        return True
+
+
+def describe(loop):
+    counts = {"adds": "add", "multiplies": "multiply", "shuffles": "shuffle", "copies": "copy", "masked": "masked",
+              "lanes one by one": "element"} | {name: fact for fact, name in FORBIDDEN.items()}
+    found = {name: loop.count(fact) for name, fact in counts.items()} | {"spills": loop.spills}
+    return (f" {len(loop.instructions)} instructions{'' if loop.straight else ' with branches'} that load {loop.inputs} and "
+            f"store {loop.outputs} bytes: " + ", ".join(f"{count} {name}" for name, count in found.items() if count))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", required=True, choices=TARGETS)
+    parser.add_argument("--kernels", required=True, type=Path)
+    parser.add_argument("--objdump", required=True)
+    parser.add_argument("--filecheck", required=True)
+    parser.add_argument("--show", metavar="KERNEL")
+    arguments = parser.parse_args()
+
+    paths = sorted(arguments.kernels.glob("*.o"))
+    if not paths:
+        sys.exit(f"check_loops: {arguments.kernels} has no kernel objects")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        kernels = list(pool.map(lambda path: Kernel(path, arguments.target, arguments.objdump), paths))
+
+    if arguments.show:
+        for kernel in kernels:
+            if kernel.name == arguments.show:
+                print("\n".join(describe(loop) for loop in kernel.loops))
+                print(kernel.text() if kernel.steady else "no steady loop")
+        return 0
+
+    compared, used = 0, []
+    for kernel in kernels:
+        kernel.check()
+        compared += kernel.compare(arguments.filecheck)
+        print(f"{kernel.name}: {len(kernel.loops)} loops, {sum(loop.spills > 0 for loop in kernel.loops)} of them spill; "
+              f"steady:{describe(kernel.steady) if kernel.steady else ' none'}")
+        for rule in dict.fromkeys(kernel.excused):
+            if kernel.exception(rule):
+                used.append(kernel.exception(rule))
+                print(f"    excepted: {rule}: {used[-1].why}")
+    for kernel in kernels:
+        for line in dict.fromkeys(kernel.wrong):
+            print(f"WRONG: {kernel.name}: {line}")
+    for each in EXCEPTIONS:
+        if re.fullmatch(each.targets, arguments.target) and each not in used:
+            print(f"no kernel needs this exception any more: {each.rule}, {each.kernels}")
+    print(f"{len(kernels)} kernels, {sum(len(kernel.loops) for kernel in kernels)} loops; {compared} compared by FileCheck")
+    return 1 if any(kernel.wrong for kernel in kernels) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+# The inner loops of each CPU target of this build whose instructions check_loops.py knows; also of a cross build.
+function(halpool_add_loop_tests)
+  find_program(LLVM_OBJDUMP llvm-objdump-19 NO_CMAKE_FIND_ROOT_PATH)
+  find_program(FILECHECK FileCheck-19 NO_CMAKE_FIND_ROOT_PATH)
+  mark_as_advanced(LLVM_OBJDUMP FILECHECK)
+  foreach(target IN LISTS HALPOOL_BUILT_TARGETS)
+    if(NOT target MATCHES "^(x86-64-(sse41|avx2|avx512)|arm-64-neon(-fp16)?)$")
+      continue()
+    endif()
+    set(name codegen.InnerLoopsOf_${target}_AreFullVectorsWithoutGatherCallDivisionOrSpill)
+    set(labels "codegen;${HALPOOL_SYSTEM_COMPONENT}")
+    if(HALPOOL_SANITIZE)
+      halpool_add_skipped_test(${name} "${labels}" "sanitizers add instructions of their own")
+    elseif(NOT Python3_EXECUTABLE)
+      halpool_add_skipped_test(${name} "${labels}" "needs Python, which this build of emitted kernels did not look for")
+    elseif(NOT LLVM_OBJDUMP OR NOT FILECHECK)
+      halpool_add_skipped_test(${name} "${labels}"
+        "llvm-objdump-19 or FileCheck-19 was not found (Debian packages llvm-19, llvm-19-tools)")
+    else()
+      add_test(NAME ${name}
+        COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/codegen/check_loops.py --target ${target}
+                --kernels ${HALPOOL_KERNEL_DIR}/${target} --objdump ${LLVM_OBJDUMP} --filecheck ${FILECHECK})
+      set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT 300)
+    endif()
+  endforeach()
+endfunction()
