@@ -354,8 +354,8 @@ void schedule_blocks_of_width(Func output, BlockStages &stages, const OutputVari
     const Var column = stages.column.args()[0], yi = side_by_side_row();
     Expr full = when.width >= schedule.vector;
     const auto each = [&](Stage stage, bool update) {
-        for (int lanes : {schedule.vector, kLeastBlocks}) {
-            if (lanes == schedule.vector && schedule.vector == kLeastBlocks) continue;
+        const std::vector<int> all_lanes = schedule.vector > kLeastBlocks ? std::vector<int>{schedule.vector, kLeastBlocks} : std::vector<int>{kLeastBlocks};
+        for (int lanes : all_lanes) {
             Stage of_width = lanes == kLeastBlocks ? stage : stage.specialize(full);
             Var part("part"), lane("lane");
             of_width.split(column, part, lane, lanes);
