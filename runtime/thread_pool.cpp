@@ -102,7 +102,8 @@ private:
         halpool_task task;
         void *context;
         std::int32_t tasks;
-        std::atomic<bool> handed_out[kMostPoolTasks];
+        // 0 or 1; a word each, since exchanging a byte takes RISC-V a library (libatomic).
+        std::atomic<std::uint32_t> handed_out[kMostPoolTasks];
     };
 
     static std::uint32_t bit(std::size_t slot) { return std::uint32_t{1} << slot; }
@@ -162,8 +163,8 @@ private:
     static void run_shares(Job &job, std::int32_t first) {
         for (std::int32_t i = 0; i < job.tasks; ++i) {
             const std::int32_t share = (first + i) % job.tasks;
-            std::atomic<bool> &handed_out = job.handed_out[share];
-            if (handed_out.load(std::memory_order_relaxed) || handed_out.exchange(true, std::memory_order_relaxed)) continue;
+            std::atomic<std::uint32_t> &handed_out = job.handed_out[share];
+            if (handed_out.load(std::memory_order_relaxed) != 0 || handed_out.exchange(1, std::memory_order_relaxed) != 0) continue;
             job.task(job.context, share);
         }
     }
