@@ -77,7 +77,7 @@ public:
         job.task = task;
         job.context = context;
         job.tasks = tasks;
-        for (std::int32_t i = 0; i < tasks; ++i) job.handed_out[i].store(false, std::memory_order_relaxed);
+        for (std::int32_t i = 0; i < tasks; ++i) job.handed_out[i].store(0, std::memory_order_relaxed);
         ANNOTATE_HAPPENS_BEFORE(&job);
         open_ |= bit(slot);
         ++epoch_;
