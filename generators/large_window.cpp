@@ -186,6 +186,7 @@ public:
         const Expr inside = s.let("inside", clamp(end, first_, width_) - first_);
         floats_ = s.let("floats", inside * step_);
         lead_ = s.let("lead", (first_ - begin) * step_);
+        align_ = s.let("align", -lead_ & (lanes_ - 1));
         outputs_ = s.let("outputs", round_up(((columns - 1) * stride_w + 1) * step_, kChunk * lanes_));
         eights_ = s.let("eights", kernel_w_ / 8);
         eight_count_ = s.let("eight_count", select(eights_ > 0, round_up(outputs_ + 8 * (eights_ - 1) * step_, kChunk * lanes_), 0));
@@ -193,7 +194,7 @@ public:
         wholes_ = s.let("wholes", (kernel_h_ - stride_h_) / (kLargeBlock * stride_h_) - 1);
         gap_ = s.let("gap", kernel_h_ - (wholes_ + 1) * kLargeBlock * stride_h_ - stride_h_);
 
-        const Expr filled = round_up(four_count_ + 8 * step_, lanes_) / lanes_;
+        const Expr filled = round_up(four_count_ + align_ + 8 * step_, lanes_) / lanes_;
         for (int i = 0; i < kLargeBlock; ++i) {
             s.add(loop("fill", filled, [&](const Expr &at) { return vertical_.store(at * lanes_ + i * pitch_, make_zero(Float(32, lanes_))); }));
         }
@@ -218,7 +219,16 @@ private:
     Stmt floats(int chunk, const std::function<Stmt(Expr, Expr, int)> &body) const {
         const Expr pixel = argument(kColumnPitch);
         if (strip_) {
-            return loop("column", floats_ / lanes_, [&](const Expr &at) { return body(at * lanes_, (first_ + at) * pixel + channel_, lanes_); });
+            const Expr columns = floats_ / lanes_;
+            const auto pixels = [&](int count) {
+                return loop("column", (columns + count - 1) / count, [&](const Expr &group) {
+                    Sequence s;
+                    const Expr at = s.let("at", min(group * count, columns - count));
+                    s.add(body(at * lanes_, (first_ + at) * pixel + channel_, lanes_ * count));
+                    return s.done();
+                });
+            };
+            return chunk > 1 ? IfThenElse::make(columns >= chunk, pixels(chunk), pixels(1)) : pixels(1);
         }
         const Expr in = first_ * (planar_ ? Expr(1) : step_);
         const auto vectors = [&](int lanes) {
@@ -235,16 +245,26 @@ private:
 
     Expr row(const Expr &y, const Expr &in, int lanes, bool checked) const {
         const Expr at = checked ? clamp(y, 0, height_ - 1) : y;
-        Expr value = Load::make(Float(32, lanes), input_->name, Floats::index(base_ + at * row_pitch_ + in, lanes), input_->image, input_->param,
-                                const_true(lanes), ModulusRemainder());
+        const Expr place = base_ + at * row_pitch_ + in;
+        const auto load = [&](const Expr &index, int count) {
+            return Load::make(Float(32, count), input_->name, Floats::index(index, count), input_->image, input_->param, const_true(count), ModulusRemainder());
+        };
+        Expr value;
+        if (strip_ && lanes > lanes_) {
+            std::vector<Expr> pixels;
+            for (int i = 0; i < lanes / lanes_; ++i) pixels.push_back(load(place + i * argument(kColumnPitch), lanes_));
+            value = Shuffle::make_concat(pixels);
+        } else {
+            value = load(place, lanes);
+        }
         if (!checked) return value;
         const Expr inside = y >= 0 && y < height_;
         return Select::make(lanes == 1 ? inside : Broadcast::make(inside, lanes), value, make_zero(value.type()));
     }
 
     // sum += the rows from y on, `count` of them.
-    Stmt add_rows(const Floats &sum, const Expr &y, const Expr &count, const Expr &in, int lanes) const {
-        return loop("row", count, [&](const Expr &t) { return sum.store(0, plus(sum.load(0, lanes), row(y + t, in, lanes, true))); });
+    Stmt add_rows(const Floats &sum, const Expr &y, const Expr &count, const Expr &in, int lanes, bool checked = true) const {
+        return loop("row", count, [&](const Expr &t) { return sum.store(0, plus(sum.load(0, lanes), row(y + t, in, lanes, checked))); });
     }
     static Stmt zero(const Floats &sum, int lanes) { return sum.store(0, make_zero(Float(32, lanes))); }
 
@@ -258,13 +278,13 @@ private:
     }
 
     // What all windows of a block cover: the rows between it and the whole blocks, and those.
-    Stmt middle(const Expr &block, const Expr &y, const Expr &at, const Expr &in, int lanes) const {
+    Stmt middle(const Expr &block, const Expr &y, const Expr &at, const Expr &in, int lanes, bool checked) const {
         const Floats sum("sum", lanes), group("group", lanes);
         const auto add = [&](const Floats &to, const Expr &value) { return to.store(0, plus(to.load(0, lanes), value)); };
         const auto whole = [&](const Expr &t) { return ring_.load(ring_at(block + 1 + t) + at, lanes); };
         std::vector<Stmt> all = {zero(sum, lanes)};
         all.push_back(loop("gap", (gap_ + 7) / 8, [&](const Expr &g) {
-            return Block::make({zero(group, lanes), add_rows(group, y + g * 8, min(gap_ - g * 8, 8), in, lanes), add(sum, group.load(0, lanes))});
+            return Block::make({zero(group, lanes), add_rows(group, y + g * 8, min(gap_ - g * 8, 8), in, lanes, checked), add(sum, group.load(0, lanes))});
         }));
         all.push_back(loop("fours", wholes_ / 4, [&](const Expr &f) {
             const Expr t = f * 4;
@@ -285,7 +305,7 @@ private:
         for (int i = 0; i < kLargeBlock; ++i) {
             const Expr next = row(y + kernel_h_ - 1 + i, in, lanes, checked);
             prefix = s.let("prefix", prefix.defined() ? plus(prefix, next) : next);
-            s.add(vertical_.store(lead_ + at + i * pitch_, plus(suffix[static_cast<std::size_t>(i)], prefix)));
+            s.add(vertical_.store(lead_ + align_ + at + i * pitch_, plus(suffix[static_cast<std::size_t>(i)], prefix)));
         }
         s.add(ring_.store(ring_at(block + wholes_ + 1) + at, prefix));
         return s.done();
@@ -302,7 +322,7 @@ private:
         for (int i = 0; i < kLargeBlock; ++i) {
             all.push_back(add_group(y + kernel_h_ - stride_h_ + i * stride_h_));
             all.push_back(prefix.store(0, plus(prefix.load(0, lanes), group.load(0, lanes))));
-            all.push_back(vertical_.store(lead_ + at + i * pitch_, plus(suffix.load(i * lanes, lanes), prefix.load(0, lanes))));
+            all.push_back(vertical_.store(lead_ + align_ + at + i * pitch_, plus(suffix.load(i * lanes, lanes), prefix.load(0, lanes))));
         }
         all.push_back(ring_.store(ring_at(block + wholes_ + 1) + at, prefix.load(0, lanes)));
         return suffix.within(prefix.within(group.within(Block::make(all))));
@@ -311,16 +331,18 @@ private:
     Stmt whole_block(const Expr &block) const {
         Sequence s;
         const Expr y = s.let("y", start(block));
-        s.add(floats(kChunk, [&](const Expr &at, const Expr &in, int lanes) {
-            return middle(block, y + kLargeBlock * stride_h_, at, in, lanes);
-        }));
+        const auto middles = [&](bool checked) {
+            return floats(kChunk, [&](const Expr &at, const Expr &in, int lanes) {
+                return middle(block, y + kLargeBlock * stride_h_, at, in, lanes, checked);
+            });
+        };
         const auto stacks = [&](bool checked) {
-            return floats(1, [&](const Expr &at, const Expr &in, int lanes) { return two_stacks(block, y, at, in, lanes, checked); });
+            return Block::make(middles(checked), floats(1, [&](const Expr &at, const Expr &in, int lanes) { return two_stacks(block, y, at, in, lanes, checked); }));
         };
         s.add(IfThenElse::make(
             stride_h_ == 1,
             IfThenElse::make(y >= 0 && y + kernel_h_ + kLargeBlock - 1 <= height_, stacks(false), stacks(true)),
-            floats(1, [&](const Expr &at, const Expr &in, int lanes) { return strided_two_stacks(block, y, at, in, lanes); })));
+            Block::make(middles(true), floats(1, [&](const Expr &at, const Expr &in, int lanes) { return strided_two_stacks(block, y, at, in, lanes); }))));
         const Expr count = s.let("count", min(rows_->extent - block * kLargeBlock, kLargeBlock));
         s.add(loop("level_rows", (count + scratch_.level_rows - 1) / scratch_.level_rows, [&](const Expr &group) {
             return levels(block * kLargeBlock + group * scratch_.level_rows, group * scratch_.level_rows, min(count - group * scratch_.level_rows, scratch_.level_rows));
@@ -334,7 +356,7 @@ private:
         all.push_back(loop("row", count, [&](const Expr &i) {
             const int lanes = lanes_ * kChunk;
             return loop("fours", four_count_ / lanes, [&](const Expr &vector) {
-                const Expr from = (first + i) * pitch_ + vector * lanes;
+                const Expr from = (first + i) * pitch_ + align_ + vector * lanes;
                 const auto at = [&](int tap) { return vertical_.load(from + tap * step_, lanes); };
                 return four_.store(i * pitch_ + vector * lanes, plus(plus(at(0), at(1)), plus(at(2), at(3))));
             });
@@ -360,7 +382,7 @@ private:
             const Stmt variant = loop("sums", outputs_ / lanes, [&](const Expr &chunk) {
                 const Floats sum("sum", lanes);
                 const Expr at = chunk * lanes, behind = at + eights_ * 8 * step_;
-                const auto tap = [&](int i) { return vertical_.load(row * pitch_ + behind + i * step_, lanes); };
+                const auto tap = [&](int i) { return vertical_.load(row * pitch_ + align_ + behind + i * step_, lanes); };
                 const auto eight = [&](const Expr &i) { return eight_.load(level_row * pitch_ + at + i * 8 * step_, lanes); };
                 Expr tail;
                 const auto add = [&](const Expr &value) { tail = tail.defined() ? plus(tail, value) : value; };
@@ -416,7 +438,7 @@ private:
     int pitch_;
     const Floats &vertical_, &ring_, &middle_, &four_, &eight_, &across_;
     std::vector<Expr> arguments_;
-    Expr row_, channel_, step_, width_, height_, row_pitch_, kernel_h_, kernel_w_, stride_h_, pad_, base_, first_, floats_, lead_, outputs_, eights_,
+    Expr row_, channel_, step_, width_, height_, row_pitch_, kernel_h_, kernel_w_, stride_h_, pad_, base_, first_, floats_, lead_, align_, outputs_, eights_,
         eight_count_, four_count_, wholes_, gap_;
 };
 

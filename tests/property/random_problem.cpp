@@ -15,12 +15,13 @@ std::int64_t extent(Random &random) {
     switch (random.between(0, 5)) {
     case 0: return random.between(1, 9);
     case 1: return random.between(14, 18);
-    case 2: return random.between(30, 34);
+    case 2: return random.one_in(6) ? random.between(71, 200) : random.between(30, 34);
     default: return random.between(1, 70);
     }
 }
 
 std::int64_t kernel_extent(Random &random) {
+    if (random.one_in(16)) return random.between(71, 255);  // mostly padding; sums of blocks of rows go around their ring
     if (random.one_in(24)) return random.between(41, 70);
     return random.one_in(8) ? random.between(10, 40) : random.between(1, 9);
 }
