@@ -90,6 +90,8 @@ protected:
                 {shape, {5, 4}, {2, 3}, {2, 1}},
                 {shape, {5, 4}, {1, 1}, {2, 2}, false, false},
                 {shape, {1, 1}, {1, 1}},
+                {shape, {11, 7}, {1}, {5, 3}},
+                {shape, {19, 13}, {2, 3}, {9, 6}, false, false},
                 {shape, {height, width}}};
     }
 

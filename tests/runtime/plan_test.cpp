@@ -96,7 +96,8 @@ TEST_F(Plan, ChoosesTheFixedAndGlobalKernelsForTheWindowsTheyAreFor) {
     } cases[] = {{{{1, 64, 56, 56}, {2}}, "2x2s2"},
                  {{{1, 64, 56, 56}, {3}, {1}, {1}}, "3x3s1"},
                  {{{1, 64, 56, 56}, {3}, {2}, {1}}, "3x3s2"},
-                 {{{1, 8, 90, 80}, {70}, {2}, {35}}, "generic"},
+                 {{{1, 16, 90, 80}, {31}, {1}, {15}}, "large"},
+                 {{{1, 8, 90, 80}, {70}, {10}, {35}}, "generic"},
                  {{{1, 64, 7, 7}, {7}}, "global"}};
     bool any_built_in_runs = false;
     for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU))
