@@ -140,8 +140,9 @@ def write(path, text):
         file.write(text)
 
 
-def kernels_of(target, facts, schedules):
-    """The kernels of one target in their order of preference, with their schedules checked."""
+def kernels_of(target, facts, schedules, stack):
+    """The kernels of one target in their order of preference, with their schedules checked. stack: a thread's, in bytes; None:
+    enough for all."""
     kernels_path = os.path.join(schedules, "kernels.json")
     schedule_path = os.path.join(schedules, facts.get("schedule", target) + ".json")
     template = "gpu" if "device" in facts else "cpu"
@@ -167,6 +168,8 @@ def kernels_of(target, facts, schedules):
                 allowed = known[name]
                 words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
                 raise BadInput(f"{line_of(schedule_path, family)}: {name} is {value!r}; allowed: {words}")
+        if stack is not None and kernel.get("stack", 0) > stack:
+            continue
         window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernel["layout"], kernels_path)
         parameters = {"layout": kernel["layout"], "window": window}
         if template == "cpu":
@@ -304,7 +307,7 @@ def main():
     components = {}
     for target in wanted:
         facts = known[target]
-        kernels = kernels_of(target, facts, arguments.schedules)
+        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system].get("stack"))
         halide = "-".join(filter(None, (stub, facts["features"])))
         for kernel in kernels:
             parameters = ",".join(f"{name}={value}" for name, value in kernel["parameters"].items())
