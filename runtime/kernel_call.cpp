@@ -104,6 +104,10 @@ void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
         border_ = Border::clamped;
     } else if (border_ == Border::masked && !row.masked_loads) {
         find_clamped_rows(p, 0);
+        if (row.plane_w != 0) {  // which computes whole planes
+            clamped_head_ = clamped_head_ > 0 ? rows_ : 0;
+            clamped_tail_ = clamped_tail_ > 0 ? rows_ : 0;
+        }
     }
     // A strip's rows lie on pages of their own and should stay in the first-level cache until the next strip.
     constexpr std::int64_t kWalkElements = 32768;

@@ -75,6 +75,9 @@ protected:
     static std::vector<Problem> windows_over(const Ints &shape) {
         const std::int64_t height = shape[2], width = shape[3];
         std::vector<Problem> all = windows_of_any_shape(shape, height, width);
+        for (std::int64_t plane : {7, 14}) {  // planes that have kernels of their own
+            for (bool include : {true, false}) all.push_back({{shape[0], shape[1], plane, plane}, {3}, {1}, {1}, false, include});
+        }
         // Side by side, at least four in a row: of each width that has a kernel, and of any other.
         for (std::int64_t columns : {2, 3, 4, 5, 6, 7, 8, 9})
             all.push_back({{shape[0], shape[1], height, 5 * columns + 1}, {3, columns}, {3, columns}});

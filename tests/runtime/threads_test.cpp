@@ -24,6 +24,8 @@ struct SharedProblem {
 // shares, and has channels that are shared out; the others are worth one, except to execute_part.
 std::vector<SharedProblem> shared_problems() {
     std::vector<SharedProblem> all;
+    for (const std::int64_t plane : {7, 14})  // planes that have kernels of their own
+        for (const std::int64_t channels : {5, 400}) all.push_back({{{1, channels, plane, plane}, {3}, {1}, {1}, false, false}, false});
     for (const bool last : {false, true})
         for (const Ints &shape : {Ints{1, 3, 37, 29}, Ints{2, 20, 13, 34}, Ints{1, 1, 5, 70}, Ints{3, 1, 1, 9},
                                   Ints{1, 96, 40, 36}}) {
