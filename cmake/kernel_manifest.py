@@ -160,6 +160,8 @@ def kernels_of(target, facts, schedules, stack):
         wanted.add(family)
         if family not in scheduled:
             raise BadInput(f"{schedule_path}: no schedule for {family}")
+        if scheduled[family] is None:  # not for this target
+            continue
         for name, value in scheduled[family].items():
             if name not in known:
                 raise BadInput(f"{line_of(schedule_path, family)}: unknown parameter '{name}'; "
