@@ -83,7 +83,7 @@ BlockStages block_sum(const PoolProblem &problem, const OutputVariables &v);
 
 // The sum of a whole plane seen as one row of problem.x.input elements (planar): sums of 16 vectors, groups of 16 such
 // sums, each group added across its lanes, and the groups in double.
-// A row of at most kShortRow vectors, and of at least one, is summed in one chain, and its lanes in a tree (HorizontalSums).
+// A row of at most kShortRow vectors, and of at least one, is summed in one chain, and its lanes in a tree (LaneSums).
 inline constexpr int kShortRow = 24;
 struct RowStages {
     Halide::Func sum{"sum"}, partial{"partial"}, group{"group"}, across{"across"}, total{"total"};

@@ -1,5 +1,6 @@
 // Execution allocates nothing: this program counts every allocation of the process, its own definitions of malloc
 // and mmap taking the place of the C library's.
+#include "every_window_class.hpp"
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
 
@@ -79,15 +80,8 @@ TEST_P(Execution, AllocatesNothing) {
     const KernelUnderTest &kernel = GetParam();
     if (!kernel.available) GTEST_SKIP() << kernel.target << ": " << kernel.target_reason;
     std::vector<Problem> problems;
-    for (const std::int64_t channels : {3, 16}) {
-        const Ints shape = {2, channels, 30, 45};
-        problems.insert(problems.end(), {{shape, {2}, {2}},
-                                         {shape, {3}, {1}, {1}, false, false},
-                                         {shape, {3}, {2}, {1}, true},
-                                         {shape, {30, 45}},
-                                         {shape, {7, 5}, {2, 3}, {3, 2}},
-                                         {shape, {25}, {1}, {12}}});
-    }
+    for (const std::int64_t channels : {3, 16})
+        for (const Problem &problem : problems_of_every_window_class(channels)) problems.push_back(problem);
     int executed = 0;
     for (const Problem &problem : problems)
         for (const bool last : {false, true}) {

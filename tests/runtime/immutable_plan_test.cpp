@@ -1,5 +1,6 @@
 // Execution does not write to the plan, which threads share without a lock, nor do kernels write to the arguments that it
 // prepares for them: here plans lie in memory that cannot be written.
+#include "every_window_class.hpp"
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
 
@@ -69,15 +70,8 @@ TEST_P(Plan, IsNotWrittenByItsExecution) {
     const KernelUnderTest &kernel = GetParam();
     if (!kernel.available) GTEST_SKIP() << kernel.target << ": " << kernel.target_reason;
     std::vector<Problem> problems;
-    for (const std::int64_t channels : {3, 40}) {
-        const Ints shape = {2, channels, 30, 45};
-        problems.insert(problems.end(), {{shape, {2}, {2}},
-                                         {shape, {3}, {1}, {1}},
-                                         {shape, {3}, {2}, {1}},
-                                         {shape, {30, 45}},
-                                         {shape, {7, 5}, {2, 3}, {3, 2}},
-                                         {shape, {25}, {1}, {12}}});
-    }
+    for (const std::int64_t channels : {3, 40})
+        for (const Problem &problem : problems_of_every_window_class(channels)) problems.push_back(problem);
     int executed = 0;
     for (const bool last : {false, true})
         for (const Problem &problem : problems) {
