@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 using namespace Halide;
 
@@ -354,10 +355,7 @@ void schedule_blocks_of_width(Func output, BlockStages &stages, const OutputVari
     const Var column = stages.column.args()[0], yi = side_by_side_row();
     Expr full = when.width >= schedule.vector;
     const auto each = [&](Stage stage, bool update) {
-        // With vectors of kLeastBlocks lanes the columns stay scalar: as vectors, LLVM orders one tile's additions otherwise than
-        // another's (2 x 7 planes of 70x29, kernel 6, stride 7x6), and bits would depend on the shares.
-        if (schedule.vector == kLeastBlocks) return;
-        for (int lanes : {schedule.vector, kLeastBlocks}) {
+        for (int lanes : std::set<int, std::greater<>>{schedule.vector, kLeastBlocks}) {
             Stage of_width = lanes == kLeastBlocks ? stage : stage.specialize(full);
             Var part("part"), lane("lane");
             of_width.split(column, part, lane, lanes);

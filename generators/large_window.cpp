@@ -1,5 +1,7 @@
 #include "large_window.hpp"
 
+#include "lowered_ir.hpp"
+
 #include <halpool/internal/kernel_convention.h>
 
 #include <functional>
@@ -18,29 +20,6 @@ constexpr char kLargeWindow[] = "halpool_large_window";
 enum Argument {
     kColumn, kRow, kChannel, kPlane, kInputW, kInputH, kRowPitch, kColumnPitch, kChannels, kKernelRows, kKernelColumns, kStrideRows,
     kStrideColumns, kPadRows, kPadColumns, kFirstColumn, kColumns, kUniformDivisor, kPlanar, kArguments
-};
-
-Expr scalar(const Expr &e) {
-    const Broadcast *broadcast = e.as<Broadcast>();
-    return broadcast ? scalar(broadcast->value) : e;
-}
-
-// Puts what lets name in its place.
-class InlineLets : public IRMutator {
-    using IRMutator::visit;
-    Scope<Expr> values_;
-
-    template <class Let>
-    auto inlined(const Let *let) {
-        ScopedBinding<Expr> bind(values_, let->name, mutate(let->value));
-        return mutate(let->body);
-    }
-    Stmt visit(const LetStmt *let) override { return inlined(let); }
-    Expr visit(const Let *let) override { return inlined(let); }
-    Expr visit(const Variable *variable) override {
-        const Expr *value = values_.find(variable->name);
-        return value ? *value : Expr(variable);
-    }
 };
 
 class FindMark : public IRGraphVisitor {
@@ -482,7 +461,7 @@ Stmt LargeWindow::mutate(const Stmt &stmt) {
 
 Stmt LargeWindow::visit(const For *rows) {
     if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
-    const Stmt body = InlineLets().mutate(rows->body);
+    const Stmt body = inline_lets(rows->body);
     FindMark found;
     body.accept(&found);
     if (!found.mark) return IRMutator::visit(rows);

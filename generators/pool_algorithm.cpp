@@ -257,7 +257,9 @@ BlockStages block_sum(const PoolProblem &p, const OutputVariables &v) {
     Var column("column_index");
     stages.rows = RDom(0, p.y.kernel, "rows");
     stages.column(column, v.y, v.c, v.n) = 0.0f;
-    stages.column(column, v.y, v.c, v.n) += load(p, {column, window_start(p.y, v.y) + stages.rows, v.c, v.n});
+    // strict_float: else LLVM orders the additions of one tile otherwise than another's, and bits depend on the shares.
+    stages.column(column, v.y, v.c, v.n) =
+        strict_float(stages.column(column, v.y, v.c, v.n) + load(p, {column, window_start(p.y, v.y) + stages.rows, v.c, v.n}));
     const int width = stages.width = constant(p.x.stride);
     stages.taps = RDom(0, width, "taps");
     stages.sum(v.x, v.y, v.c, v.n) = 0.0f;

@@ -1,5 +1,7 @@
 #include "window_walk.hpp"
 
+#include "lowered_ir.hpp"
+
 #include <halpool/internal/kernel_convention.h>
 
 #include <algorithm>
@@ -16,11 +18,6 @@ namespace {
 
 constexpr char kWalked[] = "halpool_walked", kStep[] = "halpool_step", kLaneMask[] = "halpool_lane_mask";
 constexpr int kUnroll = 2;  // of the middle part: values change registers without moves
-
-Expr scalar(const Expr &e) {
-    const Broadcast *broadcast = e.as<Broadcast>();
-    return broadcast ? scalar(broadcast->value) : e;
-}
 
 // clamped, which is right for all of them, where it is not known.
 Border border_of(const Expr &e) {
@@ -48,24 +45,6 @@ private:
         return inside_ ? call->args[0] : clamp(call->args[0], 0, call->args[1] - 1);
     }
     bool inside_;
-};
-
-// Puts what lets name in its place.
-class InlineLets : public IRMutator {
-    using IRMutator::visit;
-    Scope<Expr> values_;
-
-    template <class Let>
-    auto inlined(const Let *let) {
-        ScopedBinding<Expr> bind(values_, let->name, mutate(let->value));
-        return mutate(let->body);
-    }
-    Stmt visit(const LetStmt *let) override { return inlined(let); }
-    Expr visit(const Let *let) override { return inlined(let); }
-    Expr visit(const Variable *variable) override {
-        const Expr *value = values_.find(variable->name);
-        return value ? *value : Expr(variable);
-    }
 };
 
 // An integer expression as a sum of products: the factors, by name, and how often. Halide's simplifier does not bring such
@@ -317,7 +296,7 @@ Stmt WindowWalk::visit(const For *loop) {
     loop->body.accept(&found);
     if (found.nested_loop || !found.walked) return IRMutator::visit(loop);
     NameWalked named;
-    const Stmt body = named.mutate(InlineLets().mutate(loop->body));
+    const Stmt body = named.mutate(inline_lets(loop->body));
     FindMasks masks;
     for (const Expr &value : named.values) value.accept(&masks);
     std::vector<Expr> values;

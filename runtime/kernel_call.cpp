@@ -47,7 +47,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
     std::int64_t planes = in[0] * in[1];
     rows_ = out[2];
-    const bool side_by_side = row.window == WindowClass::blocks || (row.window == WindowClass::fixed && row.kernel_h == row.stride_h);
+    const bool side_by_side = row.window == WindowClass::blocks || (row.window == WindowClass::fixed && row.kernel_h == row.stride_h && row.kernel_w == row.stride_w);
     if (side_by_side && !nhwc && border_ == Border::none && rows_ * p.y.stride == in_h) {  // all planes are one high plane
         in_h *= planes;
         rows_ *= planes;

@@ -87,8 +87,6 @@ EXCEPTIONS = [
              "four vectors a row of a plane of 14 columns"),
     Excepted(LANES, "nchw_2x2s2", "x86-64-sse41", 5, "padded or narrow boxes", loops=4),
     Excepted(LANES, "(nchw|nhwc_c3)_blocks", ".*", 8, "columns that are a window apart are loaded one by one", loops=2),
-    Excepted(NO_LOOP, "nchw_blocks[2-8]", "x86-64-sse41|arm-64-neon.*", 0,
-             "columns are summed one float at a time: as vectors, tiles differ in the order of their additions"),
     Excepted(STEADY_SPILLS, "nchw_blocks", "x86-64-sse41", 4, "16 vectors of sums in 16 registers"),
     Excepted(STEADY_SPILLS, "nhwc_large", "x86-64-sse41", 5, "its running sums in 16 registers"),
     Excepted(LANES, "nchw_large", ".*", 16, "strides above 1: sums are picked one by one out of the row of sums", loops=2),

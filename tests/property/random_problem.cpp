@@ -80,6 +80,23 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
     }
 }
 
+// What kernels for exact planes, and for windows side by side of one width, take: too rare among the others.
+void choose_exact_extents(Random &random, Problem &problem) {
+    std::int64_t &height = problem.input_shape[problem.input_shape.size() - 2], &width = problem.input_shape.back();
+    problem.padding = problem.padding_end = {};
+    if (random.one_in(2)) {
+        height = width = random.one_in(2) ? 7 : 14;
+        problem.kernel_size = {3};
+        problem.stride = problem.padding = {1};
+    } else {
+        const std::int64_t columns = random.between(2, 9);
+        problem.kernel_size = one_or_two(random, random.one_in(2) ? columns : random.between(1, 16), columns);
+        problem.stride = {};
+        width = columns * random.between(4, 9) + random.between(0, 1);
+        problem.ceil_mode = false;
+    }
+}
+
 // Axes in any order, each with gaps behind it, some walked backwards: transposed, cropped and sliced views.
 StridedLayout view(Random &random, const Ints &shape, bool is_input) {
     std::vector<std::size_t> order(shape.size());
@@ -154,13 +171,7 @@ RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even) {
         problem.input_shape = random.one_in(8) ? Ints{channels, height, width}
                                                : Ints{images, channels, height, width};
         choose_window(random, problem, height, width);
-        if (random.one_in(10)) {  // planes for which there are kernels
-            const std::int64_t plane = random.one_in(2) ? 7 : 14;
-            problem.input_shape[problem.input_shape.size() - 2] = problem.input_shape.back() = plane;
-            problem.kernel_size = {3};
-            problem.stride = problem.padding = {1};
-            problem.padding_end = {};
-        }
+        if (random.one_in(8)) choose_exact_extents(random, problem);
         const Ints shape = output_shape(problem);
         if (shape[shape.size() - 1] < 1 || shape[shape.size() - 2] < 1) continue;
         if (additions(problem) > kMostAdditions) continue;
