@@ -25,6 +25,12 @@ std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
     return dimensions;
 }
 
+// WindowClass::large: how many columns of the input one call's windows may cover.
+std::int64_t large_columns(const KernelRow &row, std::int64_t channels) {
+    if (row.layout == KernelLayout::nchw) return kLargePlanarFloats;
+    return kLargeStripFloats / std::clamp<std::int64_t>(channels, 1, row.lanes);
+}
+
 }  // namespace
 
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
@@ -75,11 +81,6 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     fill_divisors(row.window == WindowClass::global ? problem : p, row.needs_reciprocal);
     prepare_arguments();
     prepare_whole();
-}
-
-std::int64_t large_columns(const KernelRow &row, std::int64_t channels) {
-    if (row.layout == KernelLayout::nchw) return kLargePlanarFloats;
-    return kLargeStripFloats / std::clamp<std::int64_t>(channels, 1, row.lanes);
 }
 
 // Even pieces: the columns left and right of each are summed along y for it alone.

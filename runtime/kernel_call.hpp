@@ -13,9 +13,6 @@
 
 namespace halpool {
 
-// WindowClass::large: how many columns of the input one call's windows may cover.
-std::int64_t large_columns(const KernelRow &row, std::int64_t channels);
-
 class KernelCall {
 public:
     KernelCall(const Problem &problem, const KernelRow &row);

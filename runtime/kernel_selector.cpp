@@ -2,7 +2,6 @@
 
 #include "device_call.hpp"
 #include "failure.hpp"
-#include "kernel_call.hpp"
 
 #include <limits>
 #include <utility>

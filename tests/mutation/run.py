@@ -23,6 +23,7 @@ WINDOW, CALL, PLAN, SHARES = \
     "runtime/window.hpp", "runtime/kernel_call.cpp", "runtime/plan.cpp", "runtime/shares.hpp"
 ALGORITHM, SCHEDULE, GENERATOR = "generators/pool_algorithm.cpp", "generators/cpu_schedule.cpp", \
     "generators/avg_pool2d_generator.cpp"
+WALK, LARGE = "generators/window_walk.cpp", "generators/large_window.cpp"
 
 
 def tile_split(columns, rows, order):
@@ -69,7 +70,9 @@ MUTATIONS = [
     ("divisor rule: the generator takes another row's reciprocal", GENERATOR,
      "cast<int>((*divisor_y)(y)) - 1;", "max(cast<int>((*divisor_y)(y)) - 2, 0);"),
     ("divisor rule: the generator forgets divisor_y", GENERATOR,
-     "sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x))", "sum / (*divisor_x)(v.x)"),
+     "= sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)) +", "= sum / (*divisor_x)(v.x) +"),
+    ("divisor rule: large windows forget divisor_y", GENERATOR,
+     "strict_float(sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)))", "strict_float(sum / (*divisor_x)(v.x))"),
     # ---- pad clamp
     ("pad clamp: window starts are not clamped to the input (reference)", WINDOW,
      "return {std::max<std::int64_t>(start, 0),", "return {start,"),
@@ -85,7 +88,15 @@ MUTATIONS = [
     ("pad clamp: inside() ends one late", ALGORITHM, "return i >= 0 && i < axis.input;",
      "return i >= 0 && i <= axis.input;"),
     ("pad clamp: lanes are never clamped", ALGORITHM,
-     "return select(is_border(p, Border::clamped), clamp(i, 0, axis.input - 1), i);", "return i;"),
+     "return select(is_border(p, Border::clamped) || is_border(p, Border::narrow), clamp(i, 0, axis.input - 1), i);",
+     "return i;"),
+    ("pad clamp: masked lanes end one column late (walk)", WALK,
+     "index < call->args[1];", "index <= call->args[1];"),
+    ("pad clamp: rows are walked without a test one row too far", WALK,
+     "(w.extent - at_zero + step - 1) / step", "(w.extent - at_zero + step) / step"),
+    ("pad clamp: masked lanes are read (walk)", WALK, "if (anywhere || masked_loads_) value", "if (false) value"),
+    ("pad clamp: rows behind the input are added (large)", LARGE,
+     "const Expr inside = y >= 0 && y < height_;", "const Expr inside = y >= 0 && y <= height_;"),
     ("pad clamp: rows are not clamped", ALGORITHM,
      "return p.on_device ? inside_input : select(leaves_rows(p), inside_input, i);", "return i;"),
     ("pad clamp: the window starts at the input, not in the padding", ALGORITHM,
@@ -121,8 +132,11 @@ MUTATIONS = [
      "stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci)",
      "stage.split(v.c, co, ci, lanes, TailStrategy::RoundUp).vectorize(ci)"),
     ("tail: columns behind the last tile are rounded up (planar separable)", SCHEDULE,
-     "stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).vectorize(xi)",
-     "stage.split(v.x, xo, xi, width, TailStrategy::RoundUp).vectorize(xi)"),
+     "stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).vectorize(xi).never_partition(xo);",
+     "stage.split(v.x, xo, xi, width, TailStrategy::RoundUp).vectorize(xi).never_partition(xo);"),
+    ("tail: columns behind the last strip are rounded up (walk)", SCHEDULE,
+     "lanes * vectors, TailStrategy::ShiftInwards)\n            .split(xi, xk, xi, lanes)",
+     "lanes * vectors, TailStrategy::RoundUp)\n            .split(xi, xk, xi, lanes)"),
     ("tail: columns behind the last tile are rounded up (channels-last separable)", SCHEDULE,
      ".split(v.x, xo, xi, width, TailStrategy::ShiftInwards)\n",
      ".split(v.x, xo, xi, width, TailStrategy::RoundUp)\n"),
