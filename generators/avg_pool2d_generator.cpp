@@ -90,8 +90,8 @@ public:
             }
         }
         if (on_device()) problem.one = *one;
-        problem.walks_down = walks_down();
-        _halide_user_assert(!walks_down() || int(fixed_kernel_w) / 2 <= int(vector))
+        problem.walks_down = walks();
+        _halide_user_assert(!walks() || int(fixed_kernel_w) / 2 <= int(vector))
             << "a window of " << int(fixed_kernel_w) << " columns needs vectors of at least half as many\n";
         problem.side_by_side = side_by_side();
         if (on_device() && window == Window::separable) {
@@ -184,12 +184,10 @@ public:
     }
 
 private:
-    bool walks_down() const {
-        return !on_device() && window == Window::fixed && layout == Layout::nchw && fixed_stride_w == 1;
-    }
+    bool planar_fixed() const { return !on_device() && window == Window::fixed && layout == Layout::nchw; }
+    bool walks() const { return planar_fixed() && walks_down(true, fixed_stride_w); }
     bool side_by_side() const {
-        return !on_device() && window == Window::fixed && layout == Layout::nchw && int(fixed_stride_w) == int(fixed_kernel_w) &&
-               int(fixed_stride_h) == int(fixed_kernel_h) && fixed_kernel_w > 1;
+        return planar_fixed() && !walks() && lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w);
     }
     bool on_device() const { return get_target().has_gpu_feature(); }
 
@@ -277,7 +275,7 @@ private:
                 schedule_planar_plane(output, v, when, s);
             } else if (side_by_side()) {
                 schedule_planar_side_by_side(output, stages, v, when, s);
-            } else if (walks_down()) {
+            } else if (walks()) {
                 schedule_planar_walk(output, v, when, s);
             } else {
                 schedule_planar_tiles(output, stages, v, when, s);

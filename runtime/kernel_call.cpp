@@ -53,7 +53,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     border_ = leaves(p.y, out[2]) || leaves(p.x, out[3]) ? Border::masked : Border::none;
     std::int64_t planes = in[0] * in[1];
     rows_ = out[2];
-    const bool side_by_side = row.window == WindowClass::blocks || (row.window == WindowClass::fixed && row.kernel_h == row.stride_h && row.kernel_w == row.stride_w);
+    const bool side_by_side = row.window == WindowClass::blocks || (row.window == WindowClass::fixed && lie_side_by_side(row.kernel_h, row.kernel_w, row.stride_h, row.stride_w));
     if (side_by_side && !nhwc && border_ == Border::none && rows_ * p.y.stride == in_h) {  // all planes are one high plane
         in_h *= planes;
         rows_ *= planes;
@@ -71,7 +71,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
 
     if (row.window == WindowClass::large) {
         prepare_large(p, row);
-    } else if (row.window == WindowClass::fixed && !nhwc && row.stride_w == 1) {
+    } else if (row.window == WindowClass::fixed && walks_down(!nhwc, row.stride_w)) {
         prepare_walk(p, row);
     } else if (lanes_along_rows_) {
         // The separable template sums whole vectors of input columns, for whole blocks of 8 taps.

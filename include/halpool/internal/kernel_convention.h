@@ -104,6 +104,14 @@ inline constexpr int kLargePlanarFloats = 512, kLargePlanarBlocks = 32;
 inline constexpr int kLargeStripFloats = 1024, kLargeStripBlocks = 16;
 inline constexpr int kLeastBlocks = 4;
 
+// What generators/ and the runtime both conclude of a fixed window. Planar ones of stride 1 walk down the plane
+// (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow). Planes of windows
+// side by side that no window leaves are one high plane.
+constexpr bool walks_down(bool planar, int stride_w) { return planar && stride_w == 1; }
+constexpr bool lie_side_by_side(int kernel_h, int kernel_w, int stride_h, int stride_w) {
+    return kernel_h == stride_h && kernel_w == stride_w;
+}
+
 using KernelEntry = int (*)(void **arguments);
 
 enum class KernelLayout : std::uint8_t { nchw, nhwc };
