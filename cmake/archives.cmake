@@ -9,7 +9,7 @@ foreach(target IN LISTS HALPOOL_BUILT_TARGETS)
 endforeach()
 foreach(kernel IN LISTS HALPOOL_KERNELS)
   string(REPLACE "|" ";" fields "${kernel}")
-  list(POP_FRONT fields function target halide_target device op parameters)
+  list(POP_FRONT fields function target halide_target device op streaming_bytes parameters)
   string(REPLACE "," ";" parameters "${parameters}")
   set(object ${HALPOOL_KERNEL_DIR}/${target}/${function}.o)
   list(APPEND objects_${target} ${object})
@@ -30,13 +30,23 @@ foreach(kernel IN LISTS HALPOOL_KERNELS)
   elseif(HALPOOL_SANITIZE MATCHES "address")
     string(APPEND features -asan)
   endif()
+  set(emitted object)
+  set(assemble "")
+  set(script "")
+  if(streaming_bytes)  # which Halide 21 cannot emit
+    set(emitted assembly)
+    set(assembly ${HALPOOL_KERNEL_DIR}/${target}/${function}.s)
+    set(script ${CMAKE_CURRENT_LIST_DIR}/stream_stores.py)
+    set(assemble COMMAND ${Python3_EXECUTABLE} ${script} ${assembly} ${streaming_bytes} COMMAND ${CMAKE_C_COMPILER} -c ${assembly} -o ${object})
+  endif()
   add_custom_command(
     OUTPUT ${object}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${HALPOOL_KERNEL_DIR}/${target}
-    COMMAND halpool_generator -g ${op} -f ${function} -n ${function} -o ${HALPOOL_KERNEL_DIR}/${target} -e object
+    COMMAND halpool_generator -g ${op} -f ${function} -n ${function} -o ${HALPOOL_KERNEL_DIR}/${target} -e ${emitted}
             target=${halide_target}-${features} ${parameters}
+    ${assemble}
     ${rename}
-    DEPENDS halpool_generator
+    DEPENDS halpool_generator ${script}
     COMMENT "Emitting ${function}"
     VERBATIM)
   set_source_files_properties(${object} PROPERTIES GENERATED ON)

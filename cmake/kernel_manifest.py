@@ -12,6 +12,7 @@ stderr when schedules/ or the arguments are wrong.
 """
 import argparse
 import json
+import math
 import os
 import re
 import sys
@@ -140,9 +141,8 @@ def write(path, text):
         file.write(text)
 
 
-def kernels_of(target, facts, schedules, stack):
-    """The kernels of one target in their order of preference, with their schedules checked. stack: a thread's, in bytes; None:
-    enough for all."""
+def kernels_of(target, facts, schedules, system):
+    """The kernels of one target in their order of preference, with their schedules checked. system: of targets.json."""
     kernels_path = os.path.join(schedules, "kernels.json")
     schedule_path = os.path.join(schedules, facts.get("schedule", target) + ".json")
     template = "gpu" if "device" in facts else "cpu"
@@ -151,13 +151,16 @@ def kernels_of(target, facts, schedules, stack):
     kernels, wanted = [], set()
     for kernel in read(kernels_path)[template]:
         channels, alignment = kernel.get("channels", 0), kernel.get("alignment", 0)
+        streams = kernel.get("stores") == "streaming"
         plane = PLANE.match(kernel.get("plane", "0x0p0"))
         if not plane:
             raise BadInput(f"{line_of(kernels_path, kernel['plane'])}: plane '{kernel['plane']}' is not HxWpP: 7x7p1")
         plane_h, plane_w, padding = map(int, plane.groups())
-        layout = kernel["layout"] + (f"-{kernel['plane']}" if plane_w else "") + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "")
+        layout = kernel["layout"] + (f"-{kernel['plane']}" if plane_w else "") + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "") + ("-streaming" if streams else "")
         family = "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
         wanted.add(family)
+        if kernel.get("stack", 0) > system.get("stack", math.inf) or streams and not system.get("streaming_stores"):
+            continue
         if family not in scheduled:
             raise BadInput(f"{schedule_path}: no schedule for {family}")
         if scheduled[family] is None:  # not for this target
@@ -170,8 +173,6 @@ def kernels_of(target, facts, schedules, stack):
                 allowed = known[name]
                 words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
                 raise BadInput(f"{line_of(schedule_path, family)}: {name} is {value!r}; allowed: {words}")
-        if stack is not None and kernel.get("stack", 0) > stack:
-            continue
         window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernel["layout"], kernels_path)
         parameters = {"layout": kernel["layout"], "window": window}
         if template == "cpu":
@@ -180,6 +181,12 @@ def kernels_of(target, facts, schedules, stack):
             parameters.update(fixed_plane_h=plane_h, fixed_plane_w=plane_w, fixed_padding=padding)
         if alignment:
             parameters["alignment"] = alignment // SIZE_OF[kernel["dtype"]]
+        vector = scheduled[family]["vector"] * SIZE_OF[kernel["dtype"]]
+        if streams:
+            if alignment % vector:
+                raise BadInput(f"{line_of(schedule_path, family)}: vectors of {vector} bytes do not stay aligned in rows that are "
+                               f"aligned to {alignment}")
+            parameters["streaming"] = "true"
         if window == "fixed":
             parameters.update(fixed_kernel_h=kernel_h, fixed_kernel_w=kernel_w, fixed_stride_h=stride_h,
                               fixed_stride_w=stride_w)
@@ -188,7 +195,7 @@ def kernels_of(target, facts, schedules, stack):
         parameters.update(scheduled[family])
         name = f"{family}_{target}"
         kernels.append(dict(kernel, name=name, function="halpool_" + identifier(name), parameters=parameters,
-                            masked_loads="avx" in facts["features"].split("-"), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
+                            streaming_bytes=vector if streams else "", masked_loads="avx" in facts["features"].split("-"), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
     for family in scheduled:
         if family not in wanted:
             raise BadInput(f"{line_of(schedule_path, family)}: {family} is not in kernels.json")
@@ -207,6 +214,7 @@ def row(kernel):
               "true" if cpu and kernel["window_class"] == "fixed" else "false", *kernel["extents"],
               kernel.get("channels", 0), *kernel["plane"], least_channels, least_columns, kernel.get("min_taps", 0),
               kernel["plane"][0] or parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
+              "true" if "streaming" in parameters else "false",
               parameters.get("alignment", 1),
               parameters.get("threads", 0), parameters.get("tile_columns", 1), kernel["function"] + "_argv")
     return "    {" + ", ".join(map(str, fields)) + "},"
@@ -305,15 +313,15 @@ def main():
     stub = document["systems"][system]["halide"]
 
     os.makedirs(arguments.out, exist_ok=True)
-    cmake = ["# Generated by kernel_manifest.py: function|target|halide target|device|op|generator parameters", "set(HALPOOL_KERNELS"]
+    cmake = ["# Generated by kernel_manifest.py: function|target|halide target|device|op|bytes of its streaming stores|generator parameters", "set(HALPOOL_KERNELS"]
     components = {}
     for target in wanted:
         facts = known[target]
-        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system].get("stack"))
+        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system])
         halide = "-".join(filter(None, (stub, facts["features"])))
         for kernel in kernels:
             parameters = ",".join(f"{name}={value}" for name, value in kernel["parameters"].items())
-            cmake.append(f'  "{kernel["function"]}|{target}|{halide}|{facts.get("device", "")}|{kernel["op"]}|{parameters}"')
+            cmake.append(f'  "{kernel["function"]}|{target}|{halide}|{facts.get("device", "")}|{kernel["op"]}|{kernel["streaming_bytes"]}|{parameters}"')
         write(os.path.join(arguments.out, f"table_{target}.cpp"), table_source(target, facts, kernels))
         components.setdefault(component_of(target), []).append(target)
     cmake.append(")")

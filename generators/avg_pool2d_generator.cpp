@@ -40,7 +40,9 @@ public:
     GeneratorParam<int> fixed_plane_h{"fixed_plane_h", 0}, fixed_plane_w{"fixed_plane_w", 0}, fixed_padding{"fixed_padding", 0};
     GeneratorParam<int> vector{"vector", 8}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
     GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", 1 << 20};
-    GeneratorParam<int> threads{"threads", 128}, alignment{"alignment", 1};  // of device kernels
+    GeneratorParam<int> threads{"threads", 128};    // of device kernels
+    GeneratorParam<int> alignment{"alignment", 1};  // kernel_convention.h: KernelRow
+    GeneratorParam<bool> streaming{"streaming", false};
 
     // In the order of kernel_convention.h; the user context is the target feature user_context. configure() adds what
     // lies between these and the output.
@@ -255,7 +257,7 @@ private:
         for (auto *buffer : {divisor_x, divisor_y}) buffer->dim(0).set_min(0);
         for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
 
-        const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors, most_channels};
+        const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
                                   output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, input.dim(0).extent()};
         if (fixed_channels > 0 && window == Window::fixed) {

@@ -39,6 +39,28 @@ void side_by_side_tiles(Stage stage, const OutputVariables &v, const Expr &width
     side_by_side_tile(wide, v, columns, 1);
 }
 
+// From memory: read in order, and with few instructions a line, so that many lines are on their way at once. A tile is a whole
+// row, or one after the other takes an equal part of it.
+void streaming_side_by_side_tiles(Stage stage, const OutputVariables &v, const Expr &width, const CpuSchedule &schedule) {
+    const auto tile = [&](Stage stage, int vectors, int rows) {
+        Var xo("xo"), xi("xi"), xv("xv"), yo("yo"), yi = side_by_side_row();
+        stage.split(v.x, xo, xi, schedule.vector * vectors, TailStrategy::ShiftInwards)
+            .split(xi, xi, xv, schedule.vector)
+            .split(v.y, yo, yi, rows, TailStrategy::GuardWithIf)
+            .reorder(xv, xi, yi, xo, yo, v.c, v.n)
+            .vectorize(xv)
+            .unroll(xi)
+            .never_partition(xo, yi);
+    };
+    for (int vectors = schedule.tile_columns; vectors > 0; --vectors) {
+        const int columns = schedule.vector * vectors;
+        Stage equal = vectors > 1 ? stage.specialize(width % columns == 0) : stage;
+        tile(equal.specialize(width == columns), vectors, kRows);
+        if (vectors == 1) tile(equal.specialize(width >= 4 * schedule.vector), 4, 1);
+        tile(equal, vectors, 1);
+    }
+}
+
 // Windows known at run time: all sums of one tile stay in vectors along `lane`.
 void place_blocks(Func output, const Var &tile, const Var &lane, PoolStages &stages) {
     stages.total.compute_at(output, tile).vectorize(lane);
@@ -97,12 +119,16 @@ void schedule_planar_plane(Func output, const OutputVariables &v, const CallCond
 void schedule_planar_side_by_side(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
                                   const CpuSchedule &schedule) {
     Stage none = output.specialize(is_border(when, Border::none));
-    for (int vectors = schedule.tile_columns; vectors > 0; vectors /= 2) {
-        const int outputs = schedule.vector * vectors;
-        if (outputs > kNarrow) side_by_side_tiles(none, v, when.width, outputs);
+    if (schedule.streaming) {
+        streaming_side_by_side_tiles(none, v, when.width, schedule);
+    } else {
+        for (int vectors = schedule.tile_columns; vectors > 0; vectors /= 2) {
+            const int outputs = schedule.vector * vectors;
+            if (outputs > kNarrow) side_by_side_tiles(none, v, when.width, outputs);
+        }
+        side_by_side_tiles(none, v, when.width, kNarrow);
+        side_by_side_tile(none, v, 1, 1);
     }
-    side_by_side_tiles(none, v, when.width, kNarrow);
-    side_by_side_tile(none, v, 1, 1);
     const auto masked = [&](Stage stage) {
         if (schedule.vector > kNarrow) side_by_side_tile(stage.specialize(when.width >= schedule.vector), v, schedule.vector, 1);
         side_by_side_tile(stage.specialize(when.width >= kNarrow), v, kNarrow, 1);
@@ -344,21 +370,25 @@ void schedule_large(Func output, Layout layout, const OutputVariables &v, const 
 // tile_columns vectors of outputs at once where a row has so many, else one.
 void schedule_blocks_of_width(Func output, BlockStages &stages, const OutputVariables &v, const CallConditions &when,
                               const CpuSchedule &schedule) {
+    // No tile is smaller where rows have so many outputs, so that whole vectors of its columns are inside them.
+    constexpr int kBlockLanes = 8;
+    const int lanes = std::min(schedule.vector, kBlockLanes);
     for (int vectors = schedule.tile_columns; vectors > 0; vectors /= 2) {
         const int outputs = schedule.vector * vectors;
-        if (outputs > kLeastBlocks) side_by_side_tiles(output, v, when.width, outputs);
+        if (outputs > lanes) side_by_side_tiles(output, v, when.width, outputs);
     }
+    if (lanes > kLeastBlocks) side_by_side_tiles(output, v, when.width, lanes);
     side_by_side_tile(output, v, kLeastBlocks, kRows);
 
     const int width = stages.width;
     // Vectors of their own: as one of 24 lanes, say, LLVM takes them apart lane by lane.
     const Var column = stages.column.args()[0], yi = side_by_side_row();
-    Expr full = when.width >= schedule.vector;
+    Expr full = when.width >= lanes;
     const auto each = [&](Stage stage, bool update) {
-        for (int lanes : std::set<int, std::greater<>>{schedule.vector, kLeastBlocks}) {
-            Stage of_width = lanes == kLeastBlocks ? stage : stage.specialize(full);
+        for (int count : std::set<int, std::greater<>>{lanes, kLeastBlocks}) {
+            Stage of_width = count == kLeastBlocks ? stage : stage.specialize(full);
             Var part("part"), lane("lane");
-            of_width.split(column, part, lane, lanes);
+            of_width.split(column, part, lane, count);
             if (update) of_width.reorder(lane, part, stages.rows);
             of_width.vectorize(lane).unroll(part);
             if (update) of_width.specialize(when.kernel_h == width).unroll(stages.rows);
@@ -394,7 +424,9 @@ void schedule_blocks(Func output, SeparableStages &stages, Layout layout, const 
         vectors(stages.column.specialize(wide && when.stride_w >= 8), 8 * schedule.tile_columns);
         vectors(stages.column.specialize(when.stride_w >= 8), 8 * kLeastBlocks);
     } else {
-        vectors(stages.column.specialize(wide && when.stride_w >= 2), schedule.vector * schedule.channel_vectors);
+        const int floats = schedule.vector * schedule.channel_vectors;
+        _halide_user_assert(floats <= schedule.tile_columns * 2 * 3) << "channel_vectors: a tile's columns are fewer floats\n";
+        vectors(stages.column.specialize(wide && when.stride_w >= 2), floats);
     }
     vectors(stages.column, kNarrow);
     stages.column_sum.compute_at(stages.column, columns).vectorize(column);

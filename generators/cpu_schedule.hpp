@@ -15,6 +15,7 @@ struct CpuSchedule {
     int channel_vectors;  // channels-last: vectors of channels in one tile
     int most_channels;    // channels-last, fixed windows: with more, a tile has one column: pixels far apart are too many
                           // streams for the caches
+    bool streaming;       // vectors are stored aligned (cmake/stream_stores.py), which the extents allow
 };
 
 // What the templates ask of the call to choose among their variants.

@@ -6,7 +6,9 @@
 #include "kernel_registry.hpp"
 #include "memory.hpp"
 #include "plan.hpp"
+#include "streaming.hpp"
 
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -64,10 +66,22 @@ std::int32_t read_device(const halpool_plan_options &options, const Problem &pro
     return options.device;
 }
 
+std::int64_t read_streaming_bytes() {
+    constexpr const char *variable = "HALPOOL_STREAMING_BYTES";
+    const char *const given = std::getenv(variable);
+    if (!given || !*given) return least_streaming_bytes();
+    std::int64_t bytes = 0;
+    const char *const end = given + std::strlen(given);
+    const auto [stop, error] = std::from_chars(given, end, bytes);
+    require(error == std::errc() && stop == end && bytes >= 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the environment variable ", variable,
+            " is '", given, "'; it must be a number of bytes");
+    return bytes;
+}
+
 Demand read_demand(const halpool_plan_options *given, const Problem &problem) {
     const auto options = read(given, halpool_plan_options HALPOOL_PLAN_OPTIONS_INIT, "halpool_plan_options");
     return {demanded(options.target, "HALPOOL_TARGET"), demanded(options.kernel, "HALPOOL_KERNEL"),
-            read_device(options, problem)};
+            read_device(options, problem), read_streaming_bytes()};
 }
 
 template <class MemoryType>

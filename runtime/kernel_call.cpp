@@ -1,5 +1,7 @@
 #include "kernel_call.hpp"
 
+#include "streaming.hpp"
+
 #include <algorithm>
 
 namespace halpool {
@@ -35,6 +37,8 @@ std::int64_t large_columns(const KernelRow &row, std::int64_t channels) {
 
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
+      streams_(row.streams),
+      alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * sizeof(float)),
       layout_(row.layout),
       lanes_along_rows_(row.layout == KernelLayout::nchw || row.channels != 0) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
@@ -206,11 +210,16 @@ int KernelCall::run(const float *input, float *output) const {
         const int status = enter(input, output, piece);
         if (status != 0) return status;
     }
-    return 0;
+    return finish(0);
 }
 
 int KernelCall::run(const float *input, float *output, const Box &box) const {
-    return for_each_piece(box, [&](const Piece &piece) { return enter(input, output, piece); });
+    return finish(for_each_piece(box, [&](const Piece &piece) { return enter(input, output, piece); }));
+}
+
+int KernelCall::finish(int status) const {
+    if (streams_) finish_streaming();
+    return status;
 }
 
 template <class Visit>

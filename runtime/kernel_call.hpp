@@ -22,6 +22,9 @@ public:
     // How the output may be cut: no other boxes may be run.
     const Shares &shares() const { return shares_; }
 
+    // Whether the kernel can write there; run() needs it.
+    bool takes_output(const float *output) const { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
+
     // The whole output, or a box of it. 0, or what the kernel returned. Allocate nothing; any number of threads at once.
     int run(const float *input, float *output) const;
     int run(const float *input, float *output, const Box &box) const;
@@ -44,6 +47,7 @@ private:
     template <class Visit>
     int for_each_masked_piece(const Box &box, const Visit &visit) const;
     int enter(const float *input, float *output, const Piece &piece) const;
+    int finish(int status) const;
     void prepare_arguments();
     void prepare_whole();
     void fill_divisors(const Problem &problem, bool needs_reciprocal);
@@ -53,6 +57,8 @@ private:
     void prepare_walk(const Problem &problem, const KernelRow &row);
 
     KernelEntry entry_;
+    bool streams_;
+    std::uintptr_t alignment_bytes_;
     KernelLayout layout_;
     bool lanes_along_rows_;  // else along the channels, where no vector can leave a row
     Shares shares_;

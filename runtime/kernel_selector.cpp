@@ -79,19 +79,27 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         }
     }
     if (row.alignment > 1) {
-        const bool fits = nhwc ? p.input.shape[1] % row.alignment == 0
-                               : p.input.shape[3] % row.alignment == 0 && p.output.shape[3] % row.alignment == 0;
-        if (!fits) return text("takes multiples of ", row.alignment, nhwc ? " channels only" : " columns only");
+        const bool columns = !nhwc || row.channels != 0;
+        const bool fits = columns ? (row.streams || p.input.shape[3] % row.alignment == 0) && p.output.shape[3] % row.alignment == 0
+                                  : p.input.shape[1] % row.alignment == 0;
+        if (!fits) {
+            return text("takes multiples of ", row.alignment, !columns ? " channels only" : row.streams ? " output columns only" : " columns only");
+        }
     }
     return linked.device ? limits_objection(row, p, linked.device->limits()) : "";
 }
 
 // Empty when the kernel is fast on this problem; else a kernel further down is the better choice, unless this one was
 // demanded by name.
-std::string preference_objection(const KernelRow &row, const Problem &p) {
+std::string preference_objection(const KernelRow &row, const Problem &p, const Demand &demand) {
     if (p.input.shape[1] < row.min_channels) return text("is slow below ", row.min_channels, " channels");
     if (p.output.shape[3] < row.min_columns) return text("is slow below ", row.min_columns, " output columns");
     if (p.y.kernel * p.x.kernel < row.min_taps) return text("is slow below ", row.min_taps, " taps");
+    if (row.streams) {
+        const std::int64_t bytes = (p.input.elements() + p.output.elements()) * std::int64_t{sizeof(float)};
+        const std::int64_t least = demand.streaming_bytes;
+        if (bytes < least) return text("writes past the caches, which is for at least ", least, " bytes; these tensors have ", bytes);
+    }
     return "";
 }
 
@@ -116,7 +124,7 @@ std::string objection(const LinkedTable &linked, const KernelRow &row, const Pro
     std::string reason = demand_objection(linked, row, demand);
     if (reason.empty()) reason = target_objection(linked);
     if (reason.empty()) reason = problem_objection(linked, row, problem);
-    if (reason.empty() && demand.kernel.empty()) reason = preference_objection(row, problem);
+    if (reason.empty() && demand.kernel.empty()) reason = preference_objection(row, problem, demand);
     return reason;
 }
 
@@ -139,7 +147,8 @@ std::string purpose(const KernelRow &row) {
     out += row.layout == KernelLayout::nhwc ? ", channels-last (NHWC) memory" : ", planar (NCHW) memory";
     if (row.plane_w != 0) out += " of " + by(row.plane_h, row.plane_w) + " planes padded by " + std::to_string(row.padding);
     if (row.channels != 0) out += " of " + std::to_string(row.channels) + " channels";
-    if (row.alignment > 1) out += text(", aligned to ", row.alignment, " elements");
+    if (row.alignment > 1) out += text(row.streams ? ", output aligned to " : ", aligned to ", row.alignment, " elements");
+    if (row.streams) out += ", written past the caches";
     return out;
 }
 

@@ -14,6 +14,7 @@ namespace halpool {
 struct Demand {
     std::string target, kernel;
     std::int32_t device;  // a halpool_device, never AUTO
+    std::int64_t streaming_bytes = 0;  // kernels that write past the caches are for calls that move at least so many
 };
 
 // row == nullptr: the reference kernel.

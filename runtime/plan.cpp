@@ -24,27 +24,21 @@ Plan::Plan(const Problem &problem, Demand demand)
       empty_(problem_.output.elements() == 0),
       input_reach_(reach(problem_.input)),
       output_reach_(reach(problem_.output)) {
+    if (empty_) return;
+    if (choice_.row && choice_.row->alignment > 1) unaligned_choice_ = select_unaligned(problem_, demand_, choice_);
+    const KernelRow *const row = choice_.row, *const unaligned = unaligned_choice_.row;
     if (choice_.linked.device) {
-        if (empty_) return;
-        device_call_ = std::make_unique<const DeviceCall>(problem_, *choice_.row, *choice_.linked.device);
-        if (choice_.row->alignment == 1) return;
-        unaligned_choice_ = select_unaligned(problem_, demand_, choice_);
-        if (unaligned_choice_.row) {
-            unaligned_call_ =
-                std::make_unique<const DeviceCall>(problem_, *unaligned_choice_.row, *choice_.linked.device);
-        }
+        const auto call = [&](const KernelRow &of) { return std::make_unique<const DeviceCall>(problem_, of, *choice_.linked.device); };
+        device_call_ = call(*row);
+        if (unaligned) unaligned_device_call_ = call(*unaligned);
         return;
     }
-    if (empty_) return;
-    if (choice_.row) {
-        call_ = std::make_unique<const KernelCall>(problem_, *choice_.row);
-        shares_ = call_->shares();
-    } else {
-        shares_ = Shares(problem_.output.shape[0] * problem_.output.shape[1], problem_.output.shape[2], 1, 1);
-    }
+    if (row) call_ = std::make_unique<const KernelCall>(problem_, *row);
+    if (unaligned) unaligned_call_ = std::make_unique<const KernelCall>(problem_, *unaligned);
+    shares_ = Shares(problem_.output.shape[0] * problem_.output.shape[1], problem_.output.shape[2], 1, 1);
     constexpr std::int64_t kShareElements = kShareBytes / std::int64_t{sizeof(float)};
     const std::int64_t worth = (problem_.input.elements() + problem_.output.elements()) / kShareElements;
-    worthwhile_shares_ = std::clamp<std::int64_t>(worth, 1, shares_.most());
+    worthwhile_shares_ = std::clamp<std::int64_t>(worth, 1, (call_ ? call_->shares() : shares_).most());
 }
 
 const std::vector<Candidate> &Plan::candidates() const {
@@ -97,6 +91,9 @@ void Plan::check_data(const void *input, void *output) const {
     const bool apart = at(in, input_reach_.end) <= at(out, output_reach_.begin) ||
                        at(out, output_reach_.end) <= at(in, input_reach_.begin);
     require(apart, HALPOOL_ERROR_INVALID_ARGUMENT, "the input and the output overlap in memory");
+    const bool takes = !call_ || unaligned_call_ || call_->takes_output(static_cast<const float *>(output));
+    require(takes, HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is not aligned to ", choice_.row->alignment * sizeof(float),
+            " bytes, which the demanded kernel ", choice_.kernel(), " needs");
 }
 
 void Plan::check_kernel(int status) const {
@@ -192,7 +189,7 @@ void Plan::execute_on_device(const DeviceRange &input, const DeviceRange &output
     const auto takes = [&](const DeviceCall *call) {
         return call && call->takes_address(input.address + input.offset) && call->takes_address(output.address + output.offset);
     };
-    const DeviceCall *call = takes(device_call_.get()) ? device_call_.get() : unaligned_call_.get();
+    const DeviceCall *call = takes(device_call_.get()) ? device_call_.get() : unaligned_device_call_.get();
     require(takes(call), HALPOOL_ERROR_INVALID_ARGUMENT, "the data is not aligned to ",
             choice_.row->alignment * sizeof(float), " bytes, which the demanded kernel ", choice_.kernel(), " needs");
     call->run(input, output, execution.stream);
@@ -208,10 +205,15 @@ void Plan::execute_part(const void *input, void *output, std::int32_t part, std:
     check_kernel(run_share(static_cast<const float *>(input), static_cast<float *>(output), part, parts));
 }
 
+const KernelCall *Plan::call_for(const float *output) const {
+    return call_ && !call_->takes_output(output) ? unaligned_call_.get() : call_.get();
+}
+
 int Plan::run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const {
-    if (call_ && parts == 1) return call_->run(input, output);
-    return shares_.for_each_box(part, parts, [&](const Box &box) {
-        if (call_) return call_->run(input, output, box);
+    const KernelCall *const call = call_for(output);
+    if (call && parts == 1) return call->run(input, output);
+    return (call ? call->shares() : shares_).for_each_box(part, parts, [&](const Box &box) {
+        if (call) return call->run(input, output, box);
         reference_avg_pool2d(problem_, input, output, box.outer_begin, box.outer_end, box.row_begin, box.row_end);
         return 0;
     });

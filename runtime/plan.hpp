@@ -47,6 +47,8 @@ private:
     void check_kernel(int status) const;
     void execute_on_device(const DeviceRange &input, const DeviceRange &output, const halpool_execution &execution) const;
     int run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const;
+    // The kernel that takes such an output; null: the reference kernel.
+    const KernelCall *call_for(const float *output) const;
 
     Problem problem_;
     Demand demand_;
@@ -55,9 +57,10 @@ private:
     Reach input_reach_, output_reach_;
     std::unique_ptr<const KernelCall> call_;  // null: the reference kernel, or a device's
     std::unique_ptr<const DeviceCall> device_call_;
-    Choice unaligned_choice_;  // for data whose alignment device_call_ does not take
-    std::unique_ptr<const DeviceCall> unaligned_call_;
-    Shares shares_;                  // of the CPU's kernels
+    Choice unaligned_choice_;  // for data whose alignment the choice does not take
+    std::unique_ptr<const KernelCall> unaligned_call_;
+    std::unique_ptr<const DeviceCall> unaligned_device_call_;
+    Shares shares_;  // of the reference kernel
     std::int64_t worthwhile_shares_ = 1;
     mutable std::once_flag explained_;
     mutable std::vector<Candidate> candidates_;

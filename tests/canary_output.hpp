@@ -3,6 +3,7 @@
 #ifndef HALPOOL_TESTS_CANARY_OUTPUT_HPP
 #define HALPOOL_TESTS_CANARY_OUTPUT_HPP
 
+#include "aligned_floats.hpp"
 #include "strided_layout.hpp"
 
 #include <algorithm>
@@ -65,7 +66,7 @@ private:
     std::size_t at(std::size_t i) const { return static_cast<std::size_t>(origin_ + layout_.offset(i)); }
 
     StridedLayout layout_;
-    std::vector<std::uint32_t> bits_;
+    Aligned<std::uint32_t> bits_;
     std::vector<bool> element_;
     std::int64_t origin_;
 };

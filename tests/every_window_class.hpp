@@ -18,6 +18,11 @@ inline std::vector<Problem> problems_of_every_window_class(std::int64_t channels
                                 {shape, {25}, {1}, {12}}};
     // Side by side: of each width that has a kernel, and of another.
     for (std::int64_t columns = 2; columns <= 9; ++columns) all.push_back({shape, {3, columns}});
+    // Rows of whole cache lines, for kernels that write past the caches; of half a line too much.
+    for (std::int64_t columns : {96, 144}) {
+        const Ints lines = {2, channels, 10, columns};
+        all.insert(all.end(), {{lines, {2}, {2}}, {lines, {3}, {1}, {1}}, {lines, {3}, {2}, {1}, false, false}});
+    }
     // Planes of the extents that have kernels.
     for (std::int64_t plane : {7, 14}) all.push_back({{2, channels, plane, plane}, {3}, {1}, {1}});
     return all;

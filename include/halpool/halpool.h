@@ -178,7 +178,10 @@ typedef struct halpool_plan_options {
     size_t struct_size;
     /* Force a target or a kernel by name (halpool_kernel_at lists them). NULL: the environment variables
      * HALPOOL_TARGET and HALPOOL_KERNEL, and where these are unset or empty, the best kernel for this host. Forcing
-     * what cannot run is HALPOOL_ERROR_UNSUPPORTED with the reason, never a silent other kernel. */
+     * what cannot run is HALPOOL_ERROR_UNSUPPORTED with the reason, never a silent other kernel.
+     * Without a kernel forced, calls that read and write more than the last-level cache holds get kernels that write their
+     * output past the caches, where the host has some; the environment variable HALPOOL_STREAMING_BYTES says from how many
+     * bytes on (0: always; 9223372036854775807: never). */
     const char *target;
     const char *kernel;
     /* A halpool_device: the plan's memory is this device's, or the plan is refused with the reason. AUTO: the place of

@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -67,6 +68,24 @@ namespace detail {
 inline void check(halpool_status status, const halpool_error &error) {
     if (status != HALPOOL_OK) throw Error(error);
 }
+
+template <class T>
+struct LineAllocator {
+    using value_type = T;
+    static constexpr std::align_val_t line{64};
+    LineAllocator() = default;
+    template <class U>
+    LineAllocator(const LineAllocator<U> &) noexcept {}
+    T *allocate(std::size_t n) {
+        if (n > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
+        return static_cast<T *>(::operator new(n * sizeof(T), line));
+    }
+    void deallocate(T *p, std::size_t) noexcept { ::operator delete(p, line); }
+    template <class U>
+    bool operator==(const LineAllocator<U> &) const noexcept { return true; }
+    template <class U>
+    bool operator!=(const LineAllocator<U> &) const noexcept { return false; }
+};
 
 // Strides of a dense tensor. Extents that overflow are refused later, by the library.
 inline Shape dense_strides(const Shape &shape, MemoryFormat format) {
@@ -136,7 +155,7 @@ private:
     void *data_;
 };
 
-// A dense f32 tensor that owns its memory: what the simple calls return.
+// A dense f32 tensor that owns its memory, which begins at a cache line: what the simple calls return.
 class Tensor : public TensorDesc {
 public:
     explicit Tensor(Shape shape, MemoryFormat format = MemoryFormat::contiguous)
@@ -151,7 +170,7 @@ private:
         for (std::int64_t extent : shape) n *= static_cast<std::size_t>(extent);
         return n;
     }
-    std::vector<float> values_;
+    std::vector<float, detail::LineAllocator<float>> values_;
 };
 
 // The arguments of torch.nn.functional.avg_pool2d after kernel_size, with its defaults.

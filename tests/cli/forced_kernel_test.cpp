@@ -23,7 +23,7 @@ const std::vector<Arguments> calls = {
     {"c3.npy", "--kernel-size", "2"},
     {"c3.npy", "--kernel-size", "3", "--stride", "1", "--padding", "1"},
     {"c3.npy", "--kernel-size", "3", "--stride", "2", "--padding", "1", "--ceil-mode", "--no-count-include-pad"},
-    {"c3.npy", "--kernel-size", "24,40"},
+    {"c3.npy", "--kernel-size", "24,64"},
     {"c3.npy", "--kernel-size", "4,3", "--stride", "3,2", "--padding", "2,1", "--ceil-mode"},
     {"c32.npy", "--kernel-size", "2"},
     {"c32.npy", "--kernel-size", "3", "--stride", "1", "--padding", "1"},
@@ -51,7 +51,7 @@ protected:
             const std::string shape = "(2, " + std::to_string(channels) + ", " + std::to_string(height) + ", " + std::to_string(width) + ")";
             scratch_.write(name, float_npy(shape, values));
         };
-        for (const int channels : {3, 32}) write("c" + std::to_string(channels) + ".npy", channels, 24, 40);
+        for (const int channels : {3, 32}) write("c" + std::to_string(channels) + ".npy", channels, 24, 64);
         for (const int plane : {7, 14}) write("plane" + std::to_string(plane) + ".npy", 5, plane, plane);
     }
 

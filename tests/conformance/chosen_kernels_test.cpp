@@ -1,5 +1,6 @@
 // Every kernel has a problem for which it is the one that the selector takes, forced to nothing but its target: a
 // row that can never be chosen is dead weight.
+#include "environment.hpp"
 #include "guarded_execution.hpp"
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
@@ -37,12 +38,19 @@ std::vector<Problem> windows_for(const KernelUnderTest &kernel, const Ints &shap
     return {{shape, {2, 3}, {1}}, {shape, {5}, {1}, {2}}, {shape, {9}, {9}, {1}}, {shape, {20}, {3}}, {shape, {70}, {5}, {3}}};
 }
 
+bool streams(const KernelUnderTest &kernel) { return kernel.name.find("-streaming") != std::string::npos; }
+
 std::vector<Attempt> attempts_for(const KernelUnderTest &kernel) {
     std::vector<Ints> shapes;
     // Aligned to 16 bytes or to nothing; three channels, which the CPU has kernels for, and fewer columns than a
     // vector.
     for (const std::int64_t channels : {8, 7, 3})
         for (const std::int64_t columns : {96, 95, 9}) shapes.push_back({2, channels, 90, columns});
+    if (streams(kernel)) {  // whole cache lines: of channels, of columns, and a half after pooling by two
+        shapes.clear();
+        for (const std::int64_t channels : {32, 3})
+            for (const std::int64_t columns : {96, 144}) shapes.push_back({2, channels, 30, columns});
+    }
     long long height = 0, width = 0, padding = 0;  // a kernel for planes of one extent: ..._nchw-7x7p1_...
     const std::size_t plane = kernel.name.find('-');
     if (plane != std::string::npos &&
@@ -105,6 +113,7 @@ TEST_P(ChosenKernels, HaveAProblemThatTheyAreChosenFor) {
     // Of a view, every kernel of another target says that it does not take it: the reference is chosen with none
     // forced.
     const char *const target = kernel.is_reference() ? nullptr : kernel.target.c_str();
+    const Environment streaming("HALPOOL_STREAMING_BYTES", streams(kernel) ? "0" : "9223372036854775807");
     std::string others;
     for (const Attempt &attempt : attempts_for(kernel)) {
         const PlanAttempt made =

@@ -97,6 +97,20 @@ void choose_exact_extents(Random &random, Problem &problem) {
     }
 }
 
+// Rows and pixels of whole cache lines, and of half ones: for the kernels that write past the caches.
+void choose_lines(Random &random, Problem &problem) {
+    const std::int64_t kernel = random.between(2, 3), stride = kernel == 2 ? 2 : random.between(1, 2);
+    const std::int64_t padding = random.between(0, 1), columns = 8 * random.between(1, 12);
+    problem.input_shape = {random.between(1, 2), random.one_in(3) ? 3 : 16 * random.between(1, 2), random.between(3, 20),
+                           (columns - 1) * stride + kernel - 2 * padding};
+    problem.kernel_size = {kernel};
+    problem.stride = {stride};
+    problem.padding = {padding};
+    problem.padding_end = {};
+    problem.ceil_mode = false;
+    problem.allow_any_padding = false;
+}
+
 // Axes in any order, each with gaps behind it, some walked backwards: transposed, cropped and sliced views.
 StridedLayout view(Random &random, const Ints &shape, bool is_input) {
     std::vector<std::size_t> order(shape.size());
@@ -172,13 +186,16 @@ RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even) {
                                                : Ints{images, channels, height, width};
         choose_window(random, problem, height, width);
         if (random.one_in(8)) choose_exact_extents(random, problem);
+        const bool lines = !even && random.one_in(12);
+        if (lines) choose_lines(random, problem);
         const Ints shape = output_shape(problem);
         if (shape[shape.size() - 1] < 1 || shape[shape.size() - 2] < 1) continue;
         if (additions(problem) > kMostAdditions) continue;
         if (fours && random.one_in(2) && shape[shape.size() - 1] % 4 != 0) continue;
 
         // Channels-last pictures of three channels have kernels of their own.
-        const std::int64_t kind = channels == 3 && random.one_in(2) ? 4 : random.between(0, fours ? 7 : 10);
+        const bool dense = fours || lines;
+        const std::int64_t kind = channels == 3 && random.one_in(2) ? 4 : random.between(0, dense ? 7 : 10);
         result.problem = problem;
         result.input = any_layout(random, problem.input_shape, true, kind);
         // Mostly the input's own format; some callers change it on the way.

@@ -1,5 +1,6 @@
 // Execution allocates nothing: this program counts every allocation of the process, its own definitions of malloc
 // and mmap taking the place of the C library's.
+#include "aligned_floats.hpp"
 #include "every_window_class.hpp"
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
@@ -92,7 +93,7 @@ TEST_P(Execution, AllocatesNothing) {
             if (made.status == HALPOOL_ERROR_UNSUPPORTED) continue;
             ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
             const std::vector<float> input(in.span(), 1.0f);
-            std::vector<float> output(out.span());
+            AlignedFloats output(out.span());
             halpool_execution pool = HALPOOL_EXECUTION_INIT;
             pool.threads = 4;
             halpool_error error;

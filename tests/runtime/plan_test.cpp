@@ -1,43 +1,25 @@
 // Plans: which kernel, why, forcing one by argument and by environment, empty batches, views.
+#include "aligned_floats.hpp"
 #include "canary_output.hpp"
+#include "environment.hpp"
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <numeric>
 
 namespace halpool_test {
 namespace {
-
-// An environment variable for the length of a scope.
-class Environment {
-public:
-    Environment(const char *name, const char *value) : name_(name) {
-        const char *const before = std::getenv(name);
-        had_ = before != nullptr;
-        if (had_) before_ = before;
-        setenv(name, value, 1);
-    }
-    ~Environment() {
-        if (had_) setenv(name_, before_.c_str(), 1);
-        else unsetenv(name_);
-    }
-    Environment(const Environment &) = delete;
-    Environment &operator=(const Environment &) = delete;
-
-private:
-    const char *name_;
-    bool had_;
-    std::string before_;
-};
 
 class Plan : public ::testing::Test {
 protected:
     void SetUp() override {
         unsetenv("HALPOOL_KERNEL");
         unsetenv("HALPOOL_TARGET");
+        unsetenv("HALPOOL_STREAMING_BYTES");
     }
     const Problem problem_{{1, 16, 8, 8}, {2}};
     const StridedLayout input_ = planar({1, 16, 8, 8}), output_ = planar({1, 16, 4, 4});
@@ -242,6 +224,80 @@ TEST_F(Plan, AnEmptyEnvironmentForcesNothing) {
     const PlanAttempt made = attempt();
     ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
     EXPECT_EQ(halpool_plan_kernel(made.plan.get()), automatic);
+}
+
+// ---- Kernels that write past the caches --------------------------------------------------------------------
+
+class StreamingPlan : public Plan {
+protected:
+    static constexpr std::int64_t kBytes = (16 * 64 * 64 + 16 * 32 * 32) * sizeof(float);
+    const Problem large_{{1, 16, 64, 64}, {2}};
+    const StridedLayout in_ = planar({1, 16, 64, 64}), out_ = planar({1, 16, 32, 32});
+
+    static bool streams(const std::string &kernel) { return kernel.find("-streaming") != std::string::npos; }
+    PlanAttempt plan(const char *bytes, const char *kernel = nullptr) const {
+        const Environment environment("HALPOOL_STREAMING_BYTES", bytes);
+        return make_plan(large_, in_, out_, kernel);
+    }
+    // The kernel that is chosen for a call of any size; empty: this host has none.
+    std::string streaming_kernel() const {
+        const PlanAttempt made = plan("0");
+        EXPECT_EQ(made.status, HALPOOL_OK) << made.error.message;
+        const std::string kernel = made.plan ? halpool_plan_kernel(made.plan.get()) : "";
+        return streams(kernel) ? kernel : "";
+    }
+};
+
+TEST_F(StreamingPlan, AreForCallsThatMoveAsManyBytesAsTheEnvironmentSays) {
+    if (streaming_kernel().empty()) GTEST_SKIP() << "this host has no kernel that writes past the caches";
+    EXPECT_TRUE(streams(halpool_plan_kernel(plan(std::to_string(kBytes).c_str()).plan.get())));
+    const PlanAttempt smaller = plan(std::to_string(kBytes + 1).c_str());
+    EXPECT_FALSE(streams(halpool_plan_kernel(smaller.plan.get())));
+    EXPECT_NE(std::string(halpool_plan_describe(smaller.plan.get())).find(std::to_string(kBytes)), std::string::npos)
+        << "the reason names the size";
+}
+
+TEST_F(StreamingPlan, AreNotForSmallCallsUnlessAskedFor) {
+    EXPECT_FALSE(streams(halpool_plan_kernel(make_plan(large_, in_, out_).plan.get())));
+    EXPECT_FALSE(streams(halpool_plan_kernel(plan("").plan.get())));
+}
+
+TEST_F(StreamingPlan, RefuseWhatIsNoNumberOfBytes) {
+    for (const char *wrong : {"much", "-1", "1e6", "12 ", "9223372036854775808"}) {
+        const PlanAttempt made = plan(wrong);
+        EXPECT_EQ(made.status, HALPOOL_ERROR_INVALID_ARGUMENT) << wrong;
+        EXPECT_NE(std::string(made.error.message).find("HALPOOL_STREAMING_BYTES"), std::string::npos) << made.error.message;
+    }
+}
+
+TEST_F(StreamingPlan, TakeAnOutputAtAnyAddressAndGiveTheSameBits) {
+    const std::string kernel = streaming_kernel();
+    if (kernel.empty()) GTEST_SKIP() << "this host has no kernel that writes past the caches";
+    std::vector<float> input(in_.count());
+    for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<float>(i * 7919 % 2003) / 64 - 15;
+    const std::size_t count = out_.count();
+    const PlanAttempt chosen = plan("0"), forced = plan("0", kernel.c_str());
+    halpool_execution two = HALPOOL_EXECUTION_INIT;
+    two.threads = 2;
+    halpool_error error;
+    AlignedFloats aligned(count), memory(count + 32, -1.0f);
+    ASSERT_EQ(halpool_plan_execute(forced.plan.get(), input.data(), aligned.data(), nullptr, &error), HALPOOL_OK) << error.message;
+    for (const std::size_t offset : {1, 4, 8, 15}) {
+        for (halpool_execution *execution : {static_cast<halpool_execution *>(nullptr), &two}) {
+            std::fill(memory.begin(), memory.end(), -1.0f);
+            ASSERT_EQ(halpool_plan_execute(chosen.plan.get(), input.data(), &memory[offset], execution, &error), HALPOOL_OK)
+                << error.message;
+            EXPECT_EQ(std::memcmp(&memory[offset], aligned.data(), count * sizeof(float)), 0) << offset;
+            EXPECT_EQ(memory[offset - 1], -1.0f);
+            EXPECT_EQ(memory[offset + count], -1.0f);
+        }
+        EXPECT_EQ(halpool_plan_execute(forced.plan.get(), input.data(), &memory[offset], nullptr, &error),
+                  HALPOOL_ERROR_INVALID_ARGUMENT);
+        EXPECT_NE(std::string(error.message).find("not aligned to"), std::string::npos) << error.message;
+        EXPECT_NE(std::string(error.message).find(kernel), std::string::npos) << error.message;
+        EXPECT_EQ(halpool_plan_execute_part(forced.plan.get(), input.data(), &memory[offset], 0, 2, &error),
+                  HALPOOL_ERROR_INVALID_ARGUMENT);
+    }
 }
 
 // ---- Problems -----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // On one thread, and in parts, execution takes no lock and touches no other thread: this program counts the calls that
 // would, its own definitions taking the place of the C library's. They can refuse threads, too.
+#include "aligned_floats.hpp"
 #include "every_window_class.hpp"
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
@@ -92,7 +93,7 @@ TEST_P(Execution, OnOneThreadTakesNoLockAndNoOtherThread) {
             if (made.status == HALPOOL_ERROR_UNSUPPORTED) continue;
             ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
             const std::vector<float> input(in.span(), 1.0f);
-            std::vector<float> output(out.span());
+            AlignedFloats output(out.span());
             halpool_status status = HALPOOL_OK;
             EXPECT_EQ(calls_of([&] {
                           status = halpool_plan_execute(made.plan.get(), input.data(), output.data(), nullptr, nullptr);

@@ -26,6 +26,12 @@ std::vector<SharedProblem> shared_problems() {
     std::vector<SharedProblem> all;
     for (const std::int64_t plane : {7, 14})  // planes that have kernels of their own
         for (const std::int64_t channels : {5, 400}) all.push_back({{{1, channels, plane, plane}, {3}, {1}, {1}, false, false}, false});
+    for (const bool last : {false, true})  // rows of whole cache lines, for kernels that write past the caches
+        for (const Ints &shape : {Ints{1, 3, 37, 96}, Ints{2, 32, 13, 32}}) {
+            all.push_back({{shape, {2}, {2}}, last});
+            all.push_back({{shape, {3}, {1}, {1}}, last});
+            all.push_back({{shape, {3}, {2}, {1}, false, false}, last});
+        }
     for (const bool last : {false, true})
         for (const Ints &shape : {Ints{1, 3, 37, 29}, Ints{2, 20, 13, 34}, Ints{1, 1, 5, 70}, Ints{3, 1, 1, 9},
                                   Ints{1, 96, 40, 36}}) {

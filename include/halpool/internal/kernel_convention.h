@@ -144,8 +144,10 @@ struct KernelRow {
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
     std::int32_t lanes;      // output columns of one vector; see KernelCall::run
     bool masked_loads;       // the target has them: masked taps are not read
+    bool streams;            // writes its output past the caches
+    // Elements: the innermost extents and the data's addresses must be multiples of it; of kernels that stream, the output's.
+    std::int32_t alignment;
     // Of device kernels.
-    std::int32_t alignment;  // elements: the innermost extents and the data's addresses must be multiples of it
     std::int32_t threads;    // of a block
     std::int32_t tile_columns;  // of a block, where a block computes a tile (separable)
     KernelEntry entry;
