@@ -25,7 +25,7 @@ def main():
     with open(arguments.kernels, encoding="utf-8") as file:
         kernels = re.findall(r'^  "(.*)"$', file.read(), re.MULTILINE)
     for kernel in kernels:
-        function, _, halide_target, device, op, parameters = kernel.split("|")
+        function, _, halide_target, device, op, _, parameters = kernel.split("|")
         if device != "vulkan":
             continue
         folder = os.path.join(arguments.work, function)
