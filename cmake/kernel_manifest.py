@@ -18,7 +18,7 @@ import re
 import sys
 
 PARAMETERS = {
-    "cpu": {"vector": (1, 2, 4, 8, 16, 32), "tile_rows": range(1, 65), "tile_columns": range(1, 65),
+    "cpu": {"vector": (1, 2, 4, 8, 16, 32), "wide_vector": (4, 8, 16, 32), "tile_rows": range(1, 65), "tile_columns": range(1, 65),
             "channel_vectors": range(1, 33), "most_channels": range(1, 2**20 + 1)},
     "gpu": {"vector": (1, 2, 4), "tile_rows": range(1, 17), "tile_columns": range(1, 129), "threads": (32, 64, 128, 256)}}
 SIZE_OF = {"f32": 4}

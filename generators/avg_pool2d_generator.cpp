@@ -38,7 +38,7 @@ public:
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
     // Planar, windows of stride 1: planes of exactly this extent, padded by fixed_padding on all sides; 0: any.
     GeneratorParam<int> fixed_plane_h{"fixed_plane_h", 0}, fixed_plane_w{"fixed_plane_w", 0}, fixed_padding{"fixed_padding", 0};
-    GeneratorParam<int> vector{"vector", 8}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
+    GeneratorParam<int> vector{"vector", 8}, wide_vector{"wide_vector", 0}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
     GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", 1 << 20};
     GeneratorParam<int> threads{"threads", 128};    // of device kernels
     GeneratorParam<int> alignment{"alignment", 1};  // kernel_convention.h: KernelRow
@@ -152,12 +152,13 @@ public:
                        factor(problem.x, v.x, *divisor_begin_w, *divisor_end_w);
             output(v.order(layout)) = sum / (*own_divisor * own + *fixed_divisor) + *positive_zero;
         } else if (fixed) {
-            const auto factor_at = [&](Expr x, Expr y) {
+            const auto factor_at = [&](Expr x, Expr y, bool is_steady = false) {
                 Expr height_class = cast<int>((*divisor_y)(y)) - 1;
+                if (is_steady) height_class = steady(height_class);
                 return (*reciprocal)(x, unsafe_promise_clamped(height_class, 0, int(fixed_kernel_h) - 1));
             };
             Expr one_factor = border == int(Border::none) || *uniform == 1;
-            Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y));
+            Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y, walks()));
             output(v.order(layout)) = sum * factor + *positive_zero;
         } else if (window == Window::large) {
             // Where all windows have one divisor, one division serves a whole row. strict_float also tells Halide that
@@ -173,7 +174,8 @@ public:
     }
 
     void schedule() {
-        if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(get_target().has_feature(Target::AVX)));
+        if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(
+            get_target().has_feature(Target::AVX), fixed_plane_w < int(vector) ? int(fixed_plane_w) : 0));
         const bool nhwc = layout == Layout::nhwc;
         if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector, !nhwc));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
@@ -257,7 +259,7 @@ private:
         for (auto *buffer : {divisor_x, divisor_y}) buffer->dim(0).set_min(0);
         for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
 
-        const CpuSchedule s{vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming};
+        const CpuSchedule s{vector, wide_vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
                                   output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, input.dim(0).extent()};
         if (fixed_channels > 0 && window == Window::fixed) {
@@ -274,7 +276,7 @@ private:
             schedule_channels_last_fixed(output, stages, v, when, s);
         } else if (window == Window::fixed) {
             if (fixed_plane_w > 0) {
-                schedule_planar_plane(output, v, when, s);
+                schedule_planar_plane(output, v, when, s, fixed_plane_w);
             } else if (side_by_side()) {
                 schedule_planar_side_by_side(output, stages, v, when, s);
             } else if (walks()) {

@@ -104,10 +104,12 @@ void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariable
     stages.partial.compute_at(output, xo).vectorize(v.x).unroll(row).store_in(MemoryType::Register);
 }
 
-void schedule_planar_plane(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+void schedule_planar_plane(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int width) {
     Var xo("xo"), xi("xi");
+    // A row in one vector: WindowWalk masks what lies beside it.
+    const TailStrategy tail = width < schedule.vector ? TailStrategy::RoundUp : TailStrategy::ShiftInwards;
     const auto plane = [&](Stage stage) {
-        stage.split(v.x, xo, xi, schedule.vector, TailStrategy::ShiftInwards).reorder(xi, xo, v.y, v.c, v.n).vectorize(xi).unroll(xo).unroll(v.y);
+        stage.split(v.x, xo, xi, schedule.vector, tail).reorder(xi, xo, v.y, v.c, v.n).vectorize(xi).unroll(xo).unroll(v.y);
     };
     Stage masked = output.specialize(is_border(when, Border::masked));
     plane(masked.specialize(when.uniform == 1));
@@ -158,11 +160,11 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
             .never_partition(xo, v.y);
     };
     const int lanes = schedule.vector;
-    // Two vectors at once also where the second overlaps the first.
-    const auto two = [&](Stage stage, int lanes) {
+    // Several vectors at once also where the last overlaps the one before.
+    const auto row_of = [&](Stage stage, int lanes, int vectors) {
         Var xv("xv");
         stage.split(v.x, xv, xi, lanes, TailStrategy::ShiftInwards)
-            .split(xv, xo, xk, 2, TailStrategy::RoundUp)
+            .split(xv, xo, xk, vectors, TailStrategy::RoundUp)
             .reorder(xi, xk, v.y, xo, v.c, v.n)
             .vectorize(xi)
             .unroll(xk)
@@ -170,12 +172,23 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
     };
     // Specializations within specializations: Halide simplifies each against its neighbours, n of them n * n times.
     const auto wide = [&](Stage stage) {
-        for (int vectors = schedule.tile_columns; vectors > 1; vectors /= 2) {
+        const auto by_overlap = [&](Stage stage, int lanes, int vectors) {
             const int strip = lanes * vectors;
             Expr overlap = (strip - when.width % strip) % strip - (lanes - when.width % lanes) % lanes;
             strips(stage.specialize(when.width >= strip && overlap * 6 <= when.width), lanes, vectors);
+        };
+        if (schedule.wide_vector > 0) {  // rows that registers hold, whole; four vectors of 8 lanes do so as well
+            constexpr int kMost = 7;
+            Stage one = stage.specialize(when.width > 2 * lanes && when.width <= kMost * schedule.wide_vector && when.width != 4 * lanes);
+            row_of(one.specialize(when.width <= 3 * lanes), lanes, 3);
+            for (int vectors = 2; vectors < kMost; ++vectors) {
+                row_of(one.specialize(when.width <= vectors * schedule.wide_vector), schedule.wide_vector, vectors);
+            }
+            row_of(one, schedule.wide_vector, kMost);
+            by_overlap(stage, schedule.wide_vector, 4);
         }
-        if (schedule.tile_columns > 1) two(stage.specialize(when.width >= lanes && when.width <= 2 * lanes), lanes);
+        for (int vectors = schedule.tile_columns; vectors > 1; vectors /= 2) by_overlap(stage, lanes, vectors);
+        if (schedule.tile_columns > 1) row_of(stage.specialize(when.width >= lanes && when.width <= 2 * lanes), lanes, 2);
         strips(stage, lanes, 1);
     };
     const auto by_divisor = [&](Expr condition, const std::function<void(Stage)> &schedule_stage) {
@@ -187,7 +200,7 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
     wide(output.specialize(is_border(when, Border::none)));
     by_divisor(is_border(when, Border::masked), wide);
     by_divisor(clamped, [&](Stage stage) { strips(stage, lanes, 1); });
-    if (lanes > kNarrow) by_divisor(narrow && when.width >= kNarrow, [&](Stage stage) { two(stage, kNarrow); });
+    if (lanes > kNarrow) by_divisor(narrow && when.width >= kNarrow, [&](Stage stage) { row_of(stage, kNarrow, 2); });
     strips(output.specialize(narrow), 1, 1);
     strips(output, 1, 1);
 }

@@ -9,6 +9,7 @@ namespace halpool {
 // schedules/<target>.json, one set a kernel.
 struct CpuSchedule {
     int vector;           // float lanes
+    int wide_vector;      // planar, walking down: lanes for rows of several vectors, for targets of 32 registers; 0: as vector
     int tile_rows;        // fixed windows: output rows of one tile, which share sums (planar) or loads
     int tile_columns;     // channels-last, fixed windows: output columns of one tile, which share column sums; planar,
                           // windows known at run time: vectors of columns summed side by side
@@ -28,7 +29,7 @@ struct CallConditions {
 
 // Planes of a constant extent, all rows unrolled: what is left of a small plane's loops would cost more than its windows.
 void schedule_planar_plane(Halide::Func output, const OutputVariables &v, const CallConditions &when,
-                           const CpuSchedule &schedule);
+                           const CpuSchedule &schedule, int width);
 void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                            const CallConditions &when, const CpuSchedule &schedule);
 // PoolProblem::side_by_side.

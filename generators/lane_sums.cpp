@@ -1,35 +1,66 @@
 #include "lane_sums.hpp"
 
 #include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
 
 using namespace Halide;
 using namespace Halide::Internal;
 
 namespace halpool {
 
+namespace {
+
+// A load of consecutive elements, or null.
+const Load *dense_load(const Expr &value) {
+    const Load *load = value.as<Load>();
+    const Ramp *ramp = load ? load->index.as<Ramp>() : nullptr;
+    return ramp && is_const_one(ramp->stride) && ramp->base.type().is_scalar() ? load : nullptr;
+}
+
+// Some lanes of a dense load, as a load of their own: LLVM takes a wide load apart lane by lane.
+Expr load_part(const Load *load, int begin, int lanes) {
+    return Load::make(load->type.with_lanes(lanes), load->name, Ramp::make(load->index.as<Ramp>()->base + begin, 1, lanes), load->image,
+                      load->param, const_true(lanes), ModulusRemainder());
+}
+
+}  // namespace
+
 Expr LaneSums::visit(const VectorReduce *op) {
     const int sums = op->type.lanes(), taps = op->value.type().lanes() / sums, lanes = std::min(sums, vector_);
     if (op->op != VectorReduce::Add) return IRMutator::visit(op);
     Expr value = mutate(op->value);
     int odd = taps;
-    for (; odd % 2 == 0; odd /= 2) {  // neighbours in pairs
-        Expr all = Variable::make(value.type(), unique_name("pairs"));
-        const int pairs = value.type().lanes() / 2;
-        Expr sum = strict_float(Shuffle::make_slice(all, 0, 2, pairs) + Shuffle::make_slice(all, 1, 2, pairs));
-        value = Let::make(all.as<Variable>()->name, value, sum);
+    // Neighbours in pairs, of two registers at a time: of more, LLVM for AVX-512 makes wider ones and takes these apart.
+    const int together = blends_ ? 2 * vector_ : value.type().lanes();
+    std::vector<std::pair<std::string, Expr>> lets;
+    for (; odd % 2 == 0; odd /= 2) {
+        const int all = value.type().lanes(), count = all % together == 0 ? together : all;
+        const Load *dense = dense_load(value);
+        Expr whole = Variable::make(value.type(), unique_name("lanes"));
+        if (count < all && !dense) lets.emplace_back(whole.as<Variable>()->name, value);
+        std::vector<Expr> sums_of_pairs;
+        for (int begin = 0; begin < all; begin += count) {
+            Expr part = count == all ? value : Shuffle::make_slice(whole, begin, 1, count);
+            if (dense && count == 2 * vector_) part = Shuffle::make_concat({load_part(dense, begin, vector_), load_part(dense, begin + vector_, vector_)});
+            Expr pairs = Variable::make(part.type(), unique_name("pairs"));
+            lets.emplace_back(pairs.as<Variable>()->name, part);
+            sums_of_pairs.push_back(strict_float(Shuffle::make_slice(pairs, 0, 2, count / 2) + Shuffle::make_slice(pairs, 1, 2, count / 2)));
+        }
+        value = sums_of_pairs.size() == 1 ? sums_of_pairs[0] : Shuffle::make_concat(sums_of_pairs);
     }
-    if (odd == 1) return value;
-    if (!blends_ || lanes == 1 || sums % lanes != 0) return VectorReduce::make(VectorReduce::Add, value, sums);
+    const auto with_lets = [&](Expr result) {
+        for (auto let = lets.rbegin(); let != lets.rend(); ++let) result = Let::make(let->first, let->second, result);
+        return result;
+    };
+    if (odd == 1) return with_lets(value);
+    if (!blends_ || lanes == 1 || sums % lanes != 0) return with_lets(VectorReduce::make(VectorReduce::Add, value, sums));
 
     Expr source = Variable::make(value.type(), unique_name("taps"));
-    // Vectors as they lie in memory: LLVM takes a wide load apart lane by lane.
-    const Load *load = value.as<Load>();
-    const Ramp *dense = load ? load->index.as<Ramp>() : nullptr;
-    if (dense && !(is_const_one(dense->stride) && dense->base.type().is_scalar())) dense = nullptr;
+    const Load *dense = dense_load(value);
     const auto vector_at = [&](int begin) {
-        if (!dense) return Shuffle::make_slice(source, begin, 1, lanes);
-        return Load::make(value.type().with_lanes(lanes), load->name, Ramp::make(dense->base + begin, 1, lanes), load->image,
-                          load->param, const_true(lanes), ModulusRemainder());
+        return dense ? load_part(dense, begin, lanes) : Shuffle::make_slice(source, begin, 1, lanes);
     };
     std::vector<Expr> parts;
     for (int first = 0; first < sums; first += lanes) {
@@ -54,7 +85,7 @@ Expr LaneSums::visit(const VectorReduce *op) {
         parts.push_back(part);
     }
     Expr all = parts.size() == 1 ? parts[0] : Shuffle::make_concat(parts);
-    return dense ? all : Let::make(source.as<Variable>()->name, value, all);
+    return with_lets(dense ? all : Let::make(source.as<Variable>()->name, value, all));
 }
 
 }  // namespace halpool

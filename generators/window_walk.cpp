@@ -16,7 +16,7 @@ using namespace Halide::Internal;
 namespace halpool {
 namespace {
 
-constexpr char kWalked[] = "halpool_walked", kStep[] = "halpool_step", kLaneMask[] = "halpool_lane_mask";
+constexpr char kWalked[] = "halpool_walked", kStep[] = "halpool_step", kLaneMask[] = "halpool_lane_mask", kSteady[] = "halpool_steady";
 constexpr int kUnroll = 2;  // of the middle part: values change registers without moves
 
 // clamped, which is right for all of them, where it is not known.
@@ -143,12 +143,13 @@ bool same(const Expr &a, const Expr &b) {
 
 class FindWalked : public IRGraphVisitor {
 public:
-    bool walked = false, nested_loop = false;
+    bool walked = false, steady = false, nested_loop = false;
 
 private:
     using IRGraphVisitor::visit;
     void visit(const Call *call) override {
         walked |= call->name == kWalked;
+        steady |= call->name == kSteady;
         IRGraphVisitor::visit(call);
     }
     void visit(const For *) override { nested_loop = true; }
@@ -190,6 +191,18 @@ private:
     }
 };
 
+// Takes steady values from the iteration `at`.
+class Steady : public IRMutator {
+public:
+    Steady(std::string loop, Expr at) : loop_(std::move(loop)), at_(std::move(at)) {}
+
+private:
+    using IRMutator::visit;
+    Expr visit(const Call *call) override { return call->name == kSteady ? substitute(loop_, at_, call->args[0]) : IRMutator::visit(call); }
+    std::string loop_;
+    Expr at_;
+};
+
 class GuardLoads : public IRMutator {
 public:
     explicit GuardLoads(Expr inside) : inside_(std::move(inside)) {}
@@ -201,6 +214,20 @@ private:
         return Load::make(load->type, load->name, load->index, load->image, load->param, inside_, load->alignment);
     }
     Expr inside_;
+};
+
+class GuardStores : public IRMutator {
+public:
+    explicit GuardStores(int lanes) : lanes_(lanes) {}
+
+private:
+    using IRMutator::visit;
+    Stmt visit(const Store *store) override {
+        const int lanes = store->value.type().lanes();
+        Expr inside = Ramp::make(0, 1, lanes) < Broadcast::make(lanes_, lanes);
+        return Store::make(store->name, store->value, store->index, store->param, inside, store->alignment);
+    }
+    int lanes_;
 };
 
 // Leaves of each row's masks the left ones of its first vector and the right ones of its last.
@@ -255,6 +282,8 @@ Expr walked(const Expr &index, const Expr &extent, const Expr &border, const Exp
 
 Expr walked_index(const Expr &index, const Expr &extent) { return Call::make(Int(32), kStep, {index, extent}, Call::PureExtern); }
 
+Expr steady(const Expr &value) { return Call::make(value.type(), kSteady, {value}, Call::PureExtern); }
+
 Expr lane_mask(const Expr &index, const Expr &extent, const Expr &border, int side, const Expr &value) {
     return Call::make(value.type(), kLaneMask, {index, extent, border, side, 0, value}, Call::PureExtern);
 }
@@ -263,7 +292,7 @@ Expr WindowWalk::visit(const Call *call) {
     if (call->name == kLaneMask) {
         Expr index = call->args[0], value = mutate(call->args[5]);
         const Border border = border_of(call->args[2]);
-        const bool anywhere = border == Border::clamped || border == Border::narrow;
+        const bool anywhere = border == Border::clamped || border == Border::narrow || short_row_ > 0;
         const auto side = *as_const_int(scalar(call->args[3])), inner = *as_const_int(scalar(call->args[4]));
         const bool left = (inner & 1) == 0 && (anywhere || (border == Border::masked && side < 0));
         const bool right = (inner & 2) == 0 && (anywhere || (border == Border::masked && side > 0));
@@ -278,6 +307,7 @@ Expr WindowWalk::visit(const Call *call) {
         if (anywhere || masked_loads_) value = GuardLoads(inside).mutate(value);
         return select(inside, value, make_zero(call->type));
     }
+    if (call->name == kSteady) return mutate(call->args[0]);
     if (call->name == kStep) return Step(false).mutate(call);  // of constants, which Halide lifts out of loops
     if (call->name == kWalked) {  // outside of a loop that walks, or at its ends
         Walked w(call);
@@ -288,6 +318,12 @@ Expr WindowWalk::visit(const Call *call) {
         return select(inside, mutate(Step(false).mutate(w.value)), make_zero(call->type));
     }
     return IRMutator::visit(call);
+}
+
+Stmt WindowWalk::visit(const LetStmt *let) {
+    const Call *step = let->value.as<Call>();
+    if (!step || step->name != kStep || !as_const_int(step->args[0]) || !as_const_int(step->args[1])) return IRMutator::visit(let);
+    return mutate(substitute(let->name, simplify(Step(false).mutate(let->value)), let->body));
 }
 
 Stmt WindowWalk::visit(const For *loop) {
@@ -304,7 +340,10 @@ Stmt WindowWalk::visit(const For *loop) {
 
     // A loop around a plane of constant extents, whose rows are unrolled: every index is a constant.
     if (std::none_of(values.begin(), values.end(), [&](const Expr &value) { return expr_uses_var(value.as<Call>()->args[0], loop->name); })) {
-        Stmt unrolled = mutate(DropInnerMasks(masks.indices).mutate(loop->body));
+        // Simplified, all addresses of a plane are one and a constant: LLVM computes each by itself, in vectors even.
+        Stmt unrolled = mutate(DropInnerMasks(masks.indices).mutate(simplify(inline_lets(loop->body))));
+        if (short_row_ > 0) unrolled = GuardStores(short_row_).mutate(unrolled);
+        unrolled = common_subexpression_elimination(unrolled);
         return For::make(loop->name, loop->min, loop->extent, loop->for_type, loop->partition_policy, loop->device_api, unrolled);
     }
 
@@ -322,12 +361,14 @@ Stmt WindowWalk::visit(const For *loop) {
         if (!found_next) computed.push_back(i);
     }
 
-    // The iterations in which everything computed lies inside: from `begin` on, `pairs` times kUnroll, up to `rest`.
+    // The iterations in which everything computed lies inside, and, where there are steady values, whole windows: from `begin`
+    // on, `pairs` times kUnroll, up to `rest`.
     Expr begin = loop->min, end = loop->min + loop->extent;
     bool any_leaves = false;
-    for (std::size_t i : computed) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
         Walked w(values[i].as<Call>());
-        if (!w.may_leave) continue;
+        const bool is_computed = std::find(computed.begin(), computed.end(), i) != computed.end();
+        if (!w.may_leave || !(is_computed || found.steady)) continue;
         any_leaves = true;
         Expr at_zero = simplify(substitute(loop->name, 0, w.index));
         Expr step = simplify(substitute(loop->name, 1, w.index) - at_zero);
@@ -364,7 +405,7 @@ Stmt WindowWalk::visit(const For *loop) {
                 now[i] = Variable::make(values[i].type(), lets.back().first);
             }
             for (std::size_t i = 0; i < values.size(); ++i) names[named.names[i].as<Variable>()->name] = now[i];
-            part = substitute(loop->name, at, substitute(names, body));
+            part = substitute(loop->name, at, substitute(names, Steady(loop->name, inside ? walk_begin : variable).mutate(body)));
             std::vector<Expr> following = now;
             for (const Carried &c : carried) following[c.number] = now[c.next];
             now = following;

@@ -20,18 +20,24 @@ Halide::Expr walked_index(const Halide::Expr &index, const Halide::Expr &extent)
 // half a window must not be wider than a vector.
 Halide::Expr lane_mask(const Halide::Expr &index, const Halide::Expr &extent, const Halide::Expr &border, int side, const Halide::Expr &value);
 
+// A value that is the same in all iterations whose windows lie inside along the loop's axis.
+Halide::Expr steady(const Halide::Expr &value);
+
 // Takes the innermost loop around walked values. A value that the next iteration has under another index is computed once
 // and handed on in a register; the loop is cut so that in its long middle part no index is tested.
 class WindowWalk : public Halide::Internal::IRMutator {
 public:
-    // masked_loads: whether a masked load costs no more than another.
-    explicit WindowWalk(bool masked_loads) : masked_loads_(masked_loads) {}
+    // masked_loads: whether a masked load costs no more than another. short_row: of planes of a constant extent whose rows are
+    // shorter than a vector, the columns: lanes beside them are neither read nor written; else 0.
+    WindowWalk(bool masked_loads, int short_row) : masked_loads_(masked_loads), short_row_(short_row) {}
 
 private:
     using Halide::Internal::IRMutator::visit;
     Halide::Expr visit(const Halide::Internal::Call *) override;
+    Halide::Internal::Stmt visit(const Halide::Internal::LetStmt *) override;
     Halide::Internal::Stmt visit(const Halide::Internal::For *) override;
     bool masked_loads_;
+    int short_row_;
 };
 
 }  // namespace halpool
