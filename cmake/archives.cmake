@@ -37,7 +37,11 @@ foreach(kernel IN LISTS HALPOOL_KERNELS)
     set(emitted assembly)
     set(assembly ${HALPOOL_KERNEL_DIR}/${target}/${function}.s)
     set(script ${CMAKE_CURRENT_LIST_DIR}/stream_stores.py)
-    set(assemble COMMAND ${Python3_EXECUTABLE} ${script} ${assembly} ${streaming_bytes} COMMAND ${CMAKE_C_COMPILER} -c ${assembly} -o ${object})
+    set(assemble COMMAND ${Python3_EXECUTABLE} ${script} ${assembly} ${streaming_bytes} COMMAND ${CMAKE_C_COMPILER})
+    if(CMAKE_C_COMPILER_TARGET)  # Clang, building for another processor
+      list(APPEND assemble --target=${CMAKE_C_COMPILER_TARGET})
+    endif()
+    list(APPEND assemble -c ${assembly} -o ${object})
   endif()
   add_custom_command(
     OUTPUT ${object}

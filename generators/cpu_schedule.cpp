@@ -16,16 +16,20 @@ Expr is_border(const CallConditions &when, Border border) { return when.border =
 constexpr int kNarrow = 4;  // lanes of the variant for extents below a full vector
 
 // Planar windows side by side: a tile of `columns` outputs. Where a row is a few tiles, `rows` of them are computed one below
-// the other, so that what finds a tile costs little.
+// the other, so that what finds a tile costs little. lanes: of the vectors that are stored; 0: the columns are one.
 Var side_by_side_row() { return Var("yi"); }
 
-void side_by_side_tile(Stage stage, const OutputVariables &v, int columns, int rows) {
-    Var xo("xo"), xi("xi"), yo("yo"), yi = side_by_side_row();
+void side_by_side_tile(Stage stage, const OutputVariables &v, int columns, int rows, int lanes = 0) {
+    Var xo("xo"), xi("xi"), xv("xv"), yo("yo"), yi = side_by_side_row();
     stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
         .split(v.y, yo, yi, rows, TailStrategy::GuardWithIf)
         .reorder(xi, yi, xo, yo, v.c, v.n)
-        .vectorize(xi)
         .never_partition(xo, yi);
+    if (lanes > 0) {
+        stage.split(xi, xi, xv, lanes).vectorize(xv).unroll(xi);
+    } else {
+        stage.vectorize(xi);
+    }
 }
 
 constexpr int kRows = 32;
@@ -43,14 +47,7 @@ void side_by_side_tiles(Stage stage, const OutputVariables &v, const Expr &width
 // row, or one after the other takes an equal part of it.
 void streaming_side_by_side_tiles(Stage stage, const OutputVariables &v, const Expr &width, const CpuSchedule &schedule) {
     const auto tile = [&](Stage stage, int vectors, int rows) {
-        Var xo("xo"), xi("xi"), xv("xv"), yo("yo"), yi = side_by_side_row();
-        stage.split(v.x, xo, xi, schedule.vector * vectors, TailStrategy::ShiftInwards)
-            .split(xi, xi, xv, schedule.vector)
-            .split(v.y, yo, yi, rows, TailStrategy::GuardWithIf)
-            .reorder(xv, xi, yi, xo, yo, v.c, v.n)
-            .vectorize(xv)
-            .unroll(xi)
-            .never_partition(xo, yi);
+        side_by_side_tile(stage, v, schedule.vector * vectors, rows, schedule.vector);
     };
     for (int vectors = schedule.tile_columns; vectors > 0; --vectors) {
         const int columns = schedule.vector * vectors;
@@ -160,6 +157,7 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
             .never_partition(xo, v.y);
     };
     const int lanes = schedule.vector;
+    _halide_user_assert(schedule.wide_vector <= 2 * lanes) << "wide_vector: rows of more than two vectors must hold one of these\n";
     // Several vectors at once also where the last overlaps the one before.
     const auto row_of = [&](Stage stage, int lanes, int vectors) {
         Var xv("xv");

@@ -179,9 +179,10 @@ typedef struct halpool_plan_options {
     /* Force a target or a kernel by name (halpool_kernel_at lists them). NULL: the environment variables
      * HALPOOL_TARGET and HALPOOL_KERNEL, and where these are unset or empty, the best kernel for this host. Forcing
      * what cannot run is HALPOOL_ERROR_UNSUPPORTED with the reason, never a silent other kernel.
-     * Without a kernel forced, calls that read and write more than the last-level cache holds get kernels that write their
-     * output past the caches, where the host has some; the environment variable HALPOOL_STREAMING_BYTES says from how many
-     * bytes on (0: always; 9223372036854775807: never). */
+     * Without a kernel forced, calls that read and write at least 3/4 of what the last-level cache holds, or 24 MiB, get kernels
+     * that write their output past the caches, where the host has some; the environment variable HALPOOL_STREAMING_BYTES says
+     * from how many bytes on (0: always; 9223372036854775807: never). They take outputs aligned to 64 bytes; for others a plan
+     * has the next kernel ready, which gives the same bits. */
     const char *target;
     const char *kernel;
     /* A halpool_device: the plan's memory is this device's, or the plan is refused with the reason. AUTO: the place of
