@@ -177,7 +177,7 @@ public:
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(
             get_target().has_feature(Target::AVX), fixed_plane_w < int(vector) ? int(fixed_plane_w) : 0));
         const bool nhwc = layout == Layout::nhwc;
-        if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector, !nhwc));
+        if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new LaneSums(vector, !get_target().has_feature(Target::RVV)));
         if (on_device()) {

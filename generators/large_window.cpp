@@ -6,6 +6,9 @@
 
 #include <functional>
 #include <map>
+#include <memory>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -74,77 +77,107 @@ private:
     std::vector<Stmt> statements_;
 };
 
-// Floats on the stack.
+// Floats in memory, from `begin` on.
 struct Floats {
     std::string name;
-    int size;
-    Floats(const char *n, int s) : name(unique_name(n)), size(s) {}
+    Expr begin = 0;
 
     static Expr index(const Expr &at, int lanes) { return lanes == 1 ? at : Ramp::make(at, 1, lanes); }
     Expr load(const Expr &at, int lanes) const {
-        return Load::make(Float(32, lanes), name, index(at, lanes), Buffer<>(), Parameter(), const_true(lanes), ModulusRemainder());
+        return Load::make(Float(32, lanes), name, index(begin + at, lanes), Buffer<>(), Parameter(), const_true(lanes), ModulusRemainder());
     }
     Stmt store(const Expr &at, const Expr &value) const {
         const int lanes = value.type().lanes();
-        return Store::make(name, value, index(at, lanes), Parameter(), const_true(lanes), ModulusRemainder());
-    }
-    // Halide itself puts at most 16 KiB there. `all` must then enclose every use.
-    Stmt around_all(const Stmt &all) const {
-        return LetStmt::make(name, Call::make(Handle(), Call::alloca, {size * 4}, Call::Intrinsic), all);
-    }
-    Stmt within(const Stmt &body) const {
-        return Allocate::make(name, Float(32), MemoryType::Stack, {size}, const_true(), Block::make(body, Free::make(name)));
+        return Store::make(name, value, index(begin + at, lanes), Parameter(), const_true(lanes), ModulusRemainder());
     }
 };
 
+// Of one statement: registers, or the stack where they are indexed.
+struct Local : Floats {
+    int size;
+    Local(const char *n, int s) : Floats{unique_name(n)}, size(s) {}
+    Stmt within(const Stmt &body) const {
+        return Allocate::make(name, Float(32), MemoryType::Stack, {size}, const_true(), Block::make(body, Free::make(name)));
+    }
+    Stmt zero() const { return store(0, make_zero(Float(32, size))); }
+    Stmt add(const Expr &value) const { return store(0, strict_float(load(0, value.type().lanes()) + value)); }
+};
+
 Expr plus(const Expr &a, const Expr &b) { return strict_float(a + b); }
+
+Stmt if_else(const Expr &condition, const Stmt &then, const Stmt &otherwise = Stmt()) { return IfThenElse::make(condition, then, otherwise); }
 
 Stmt loop(const char *name, const Expr &count, const std::function<Stmt(Expr)> &body) {
     const std::string unique = unique_name(name);
     return For::make(unique, 0, max(count, 0), ForType::Serial, Partition::Never, DeviceAPI::None, body(Variable::make(Int(32), unique)));
 }
 
+Expr round_up(const Expr &value, const Expr &to) { return (value + to - 1) / to * to; }
+
+// Lanes d, d + 1, ... of a followed by b.
+Expr shifted(const Expr &a, const Expr &b, int d) {
+    const int lanes = a.type().lanes();
+    if (d == 0) return a;
+    std::vector<int> indices(static_cast<std::size_t>(lanes));
+    for (int i = 0; i < lanes; ++i) indices[static_cast<std::size_t>(i)] = d + i;
+    return Shuffle::make({a, b}, indices);
+}
+
+constexpr int kRows = kLargeBlock;
 constexpr int kChunk = 4;  // vectors whose sums are added side by side
-constexpr int kSlack = 320;
 
-}  // namespace
+// How windows are summed along one axis, see the header.
+struct Axis {
+    Expr kernel, stride, wholes, gap;
 
-// What a call keeps on the stack.
-struct LargeWindow::Scratch {
-    int capacity, blocks;
-    // Rows whose columns are added together. Planar sums are loaded from where two vectors were stored, which waits
-    // until both have reached the cache.
-    int level_rows;
-    int pitch = capacity + kSlack;
-    Floats vertical{"vertical", pitch * kLargeBlock}, ring{"ring", capacity * blocks}, middle{"middle", capacity},
-        four{"four", pitch * level_rows}, eight{"eight", pitch * level_rows}, across{"across", pitch};
-
-    explicit Scratch(bool planar)
-        : capacity(planar ? kLargePlanarFloats : kLargeStripFloats), blocks(planar ? kLargePlanarBlocks : kLargeStripBlocks),
-          level_rows(planar ? 4 : 1) {}
-    Stmt around_all(Stmt all) const {
-        for (const Floats *f : {&vertical, &ring, &middle, &four, &eight, &across}) all = f->around_all(all);
-        return all;
+    Axis(Sequence &s, const Expr &k, const Expr &by) : kernel(s.let("kernel", k)), stride(s.let("stride", by)) {
+        wholes = s.let("wholes", max(kernel - stride, 0) / (kRows * stride) - 1);
+        gap = s.let("gap", select(direct(), block(), kernel - (wholes + 1) * block() - stride));
     }
+    Expr direct() const { return kernel < (kRows + 1) * stride; }
+    Expr block() const { return kRows * stride; }
 };
 
-namespace {
+// The sums of the latest whole blocks, each a row of `pitch` floats: the last 4 one by one, and of each 4 on end. Blocks are
+// numbered in the order in which they enter.
+struct Wholes {
+    Expr count, slots, pitch;
+    Floats ones, fours;
+
+    static Expr size(const Axis &axis, const Expr &pitch) { return (large_wholes(axis.kernel, axis.stride) + 4) * pitch; }
+    Wholes(Sequence &s, const Axis &axis, const Expr &row_floats, const std::string &memory, const Expr &begin)
+        : count(s.let("count", max(axis.wholes, 0))), slots(s.let("slots", max(count, 1))), pitch(row_floats), ones{memory, begin},
+          fours{memory, s.let("fours", begin + 4 * row_floats)} {}
+
+    Expr one(const Expr &block, const Expr &at, int lanes) const { return ones.load((block & 3) * pitch + at, lanes); }
+    // Adds the blocks before `block`, of which all or none are behind `at`. four_slot: block % slots.
+    Stmt add_to(const Local &sum, const Expr &block, const Expr &four_slot, const Expr &at, int lanes) const {
+        return Block::make(loop("fours", count / 4, [&](const Expr &four) {
+                               const Expr slot = four_slot + four * 4;
+                               return sum.add(fours.load(select(slot >= slots, slot - slots, slot) * pitch + at, lanes));
+                           }),
+                           loop("ones", count % 4, [&](const Expr &i) { return sum.add(one(block - count % 4 + i, at, lanes)); }));
+    }
+    // entered_slot: (block - 3) % slots
+    Stmt enter(const Expr &block, const Expr &entered_slot, const Expr &at, const Expr &value) const {
+        const int lanes = value.type().lanes();
+        const Expr four = plus(plus(one(block - 3, at, lanes), one(block - 2, at, lanes)), plus(one(block - 1, at, lanes), value));
+        return Block::make(ones.store((block & 3) * pitch + at, value), if_else(count >= 4, fours.store(entered_slot * pitch + at, four)));
+    }
+};
 
 // The code for one loop over rows.
 class Emitter {
 public:
-    Emitter(const For *rows, Stmt body, const Call *mark, int lanes, const LargeWindow::Scratch &scratch)
+    Emitter(const For *rows, Stmt body, const Call *mark, int lanes)
         : rows_(rows), body_(std::move(body)), lanes_(lanes), planar_(is_const_one(simplify(scalar(mark->args[kPlanar])))),
-          input_(scalar(mark->args[kPlane]).as<Load>()), scratch_(scratch), pitch_(scratch.pitch), vertical_(scratch.vertical),
-          ring_(scratch.ring), middle_(scratch.middle), four_(scratch.four), eight_(scratch.eight), across_(scratch.across) {
+          input_(scalar(mark->args[kPlane]).as<Load>()) {
         _halide_user_assert(input_) << "the plane must be a load of the input\n";
         row_ = scalar(mark->args[kRow]);
         for (int i = kInputW; i < kArguments; ++i) arguments_.push_back(scalar(mark->args[i]));
         const Ramp *channels = mark->args[kChannel].as<Ramp>();
         strip_ = !planar_ && channels;
         channel_ = strip_ ? channels->base : Expr(0);
-        step_ = planar_ ? Expr(1) : strip_ ? Expr(channels->lanes) : argument(kChannels);
-        if (strip_) _halide_user_assert(channels->lanes == lanes || channels->lanes < lanes) << "a strip is at most a vector\n";
         if (strip_) lanes_ = channels->lanes;
     }
 
@@ -153,73 +186,65 @@ public:
         width_ = s.let("width", argument(kInputW));
         height_ = s.let("height", argument(kInputH));
         row_pitch_ = s.let("row_pitch", argument(kRowPitch));
-        kernel_h_ = s.let("window_h", argument(kKernelRows));
-        kernel_w_ = s.let("window_w", argument(kKernelColumns));
-        stride_h_ = s.let("step_h", argument(kStrideRows));
-        pad_ = argument(kPadRows);
         base_ = s.let("plane", scalar(input_->index));
-        const Expr stride_w = argument(kStrideColumns), columns = argument(kColumns);
-        const Expr begin = s.let("begin", argument(kFirstColumn) * stride_w - argument(kPadColumns));
-        const Expr end = begin + (columns - 1) * stride_w + kernel_w_;
-        first_ = s.let("first", clamp(begin, 0, width_));
-        const Expr inside = s.let("inside", clamp(end, first_, width_) - first_);
-        floats_ = s.let("floats", inside * step_);
-        lead_ = s.let("lead", (first_ - begin) * step_);
-        align_ = s.let("align", -lead_ & (lanes_ - 1));
-        outputs_ = s.let("outputs", round_up(((columns - 1) * stride_w + 1) * step_, kChunk * lanes_));
-        eights_ = s.let("eights", kernel_w_ / 8);
-        eight_count_ = s.let("eight_count", select(eights_ > 0, round_up(outputs_ + 8 * (eights_ - 1) * step_, kChunk * lanes_), 0));
-        four_count_ = s.let("four_count", round_up(max(eight_count_ + 4 * step_, outputs_ + 8 * eights_ * step_), kChunk * lanes_));
-        wholes_ = s.let("wholes", (kernel_h_ - stride_h_) / (kLargeBlock * stride_h_) - 1);
-        gap_ = s.let("gap", kernel_h_ - (wholes_ + 1) * kLargeBlock * stride_h_ - stride_h_);
-
-        const Expr filled = round_up(four_count_ + align_ + 8 * step_, lanes_) / lanes_;
-        for (int i = 0; i < kLargeBlock; ++i) {
-            s.add(loop("fill", filled, [&](const Expr &at) { return vertical_.store(at * lanes_ + i * pitch_, make_zero(Float(32, lanes_))); }));
-        }
-        s.add(loop("first_whole", wholes_, [&](const Expr &t) {
-            const Expr row = start(0) + (t + 1) * (kLargeBlock * stride_h_) + gap_;
-            return floats(1, [&](const Expr &at, const Expr &in, int lanes) { return first_whole(row, ring_at(t + 1) + at, in, lanes); });
-        }));
-        s.add(loop("block", (rows_->extent + kLargeBlock - 1) / kLargeBlock, [&](const Expr &block) { return whole_block(block); }));
-        return s.done();
+        step_ = planar_ ? Expr(1) : strip_ ? Expr(lanes_) : s.let("step", argument(kChannels));
+        columns_ = s.let("columns", argument(kColumns));
+        y_ = std::make_unique<Axis>(s, argument(kKernelRows), argument(kStrideRows));
+        x_ = std::make_unique<Axis>(s, argument(kKernelColumns), argument(kStrideColumns));
+        begin_ = s.let("begin", argument(kFirstColumn) * x_->stride - argument(kPadColumns));
+        s.add(strip_ ? strips() : lines());
+        return LetStmt::make(memory_, Variable::make(Handle(), "__user_context"), s.done());
     }
 
 private:
     Expr argument(int which) const { return arguments_[static_cast<std::size_t>(which - kInputW)]; }
-    static Expr round_up(const Expr &value, const Expr &to) { return (value + to - 1) / to * to; }
     // The input row where the windows of a block's first output row begin; blocks are counted in this loop.
     Expr start(const Expr &block) const {
-        return substitute(rows_->name, simplify(rows_->min + block * kLargeBlock), row_) * stride_h_ - pad_;
+        return substitute(rows_->name, simplify(rows_->min + block * kRows), row_) * y_->stride - argument(kPadRows);
     }
-    Expr ring_at(const Expr &block) const { return (block & (scratch_.blocks - 1)) * scratch_.capacity; }
+    Floats place(Sequence &s, const Expr &floats) {
+        const Floats result{memory_, end_};
+        end_ = s.let("end", end_ + floats);
+        return result;
+    }
+    Wholes place_wholes(Sequence &s, const Axis &axis, const Expr &pitch) {
+        const Expr from = end_;
+        end_ = s.let("end", end_ + Wholes::size(axis, pitch));
+        return {s, axis, pitch, memory_, from};
+    }
 
-    // Visits the floats of a row that lie in the input: body(their place in the scratch rows, in an input row, lanes).
-    Stmt floats(int chunk, const std::function<Stmt(Expr, Expr, int)> &body) const {
-        const Expr pixel = argument(kColumnPitch);
+    // ---- Along y
+
+    // Columns of the input, whose sums go to `at(i, column)` of output row i; `ring`: place in a row of wholes.
+    struct Columns {
+        Expr first, floats, ring;
+        std::function<Expr(int, Expr)> at;
+    };
+
+    // Visits the floats of a row of the columns: body(their place in the row, in an input row, lanes).
+    Stmt floats(const Columns &columns, int chunk, const std::function<Stmt(Expr, Expr, int)> &body) const {
         if (strip_) {
-            const Expr columns = floats_ / lanes_;
-            const auto pixels = [&](int count) {
-                return loop("column", (columns + count - 1) / count, [&](const Expr &group) {
+            const Expr count = columns.floats / lanes_;
+            const auto pixels = [&](int together) {
+                return loop("column", (count + together - 1) / together, [&](const Expr &group) {
                     Sequence s;
-                    const Expr at = s.let("at", min(group * count, columns - count));
-                    s.add(body(at * lanes_, (first_ + at) * pixel + channel_, lanes_ * count));
+                    const Expr at = s.let("at", min(group * together, count - together));
+                    s.add(body(at * lanes_, (columns.first + at) * argument(kColumnPitch) + channel_, lanes_ * together));
                     return s.done();
                 });
             };
-            return chunk > 1 ? IfThenElse::make(columns >= chunk, pixels(chunk), pixels(1)) : pixels(1);
+            return chunk > 1 ? if_else(count >= chunk, pixels(chunk), pixels(1)) : pixels(1);
         }
-        const Expr in = first_ * (planar_ ? Expr(1) : step_);
         const auto vectors = [&](int lanes) {
-            return loop("float", (floats_ + lanes - 1) / lanes, [&](const Expr &vector) {
+            return loop("float", (columns.floats + lanes - 1) / lanes, [&](const Expr &vector) {
                 Sequence s;
-                const Expr at = s.let("at", min(vector * lanes, floats_ - lanes));
-                s.add(body(at, in + at, lanes));
+                const Expr at = s.let("at", min(vector * lanes, columns.floats - lanes));
+                s.add(body(at, columns.first * step_ + at, lanes));
                 return s.done();
             });
         };
-        Stmt result = IfThenElse::make(floats_ >= lanes_, vectors(lanes_), vectors(1));
-        return chunk > 1 ? IfThenElse::make(floats_ >= lanes_ * chunk, vectors(lanes_ * chunk), result) : result;
+        const Stmt result = if_else(columns.floats >= lanes_, vectors(lanes_), vectors(1));
+        return chunk > 1 ? if_else(columns.floats >= lanes_ * chunk, vectors(lanes_ * chunk), result) : result;
     }
 
     Expr row(const Expr &y, const Expr &in, int lanes, bool checked) const {
@@ -240,172 +265,402 @@ private:
         const Expr inside = y >= 0 && y < height_;
         return Select::make(lanes == 1 ? inside : Broadcast::make(inside, lanes), value, make_zero(value.type()));
     }
-
-    // sum += the rows from y on, `count` of them.
-    Stmt add_rows(const Floats &sum, const Expr &y, const Expr &count, const Expr &in, int lanes, bool checked = true) const {
-        return loop("row", count, [&](const Expr &t) { return sum.store(0, plus(sum.load(0, lanes), row(y + t, in, lanes, checked))); });
-    }
-    static Stmt zero(const Floats &sum, int lanes) { return sum.store(0, make_zero(Float(32, lanes))); }
-
-    Stmt first_whole(const Expr &y, const Expr &to, const Expr &in, int lanes) const {
-        const Floats group("group", lanes), sum("sum", lanes);
-        const Stmt body = Block::make({zero(sum, lanes), loop("step", kLargeBlock, [&](const Expr &i) {
-            return Block::make({zero(group, lanes), add_rows(group, y + i * stride_h_, stride_h_, in, lanes),
-                                sum.store(0, plus(sum.load(0, lanes), group.load(0, lanes)))});
-        }), ring_.store(to, sum.load(0, lanes))});
-        return group.within(sum.within(body));
+    Stmt add_rows(const Local &sum, const Expr &y, const Expr &count, const Expr &in, int lanes, bool checked = true) const {
+        return loop("row", count, [&](const Expr &t) { return sum.add(row(y + t, in, lanes, checked)); });
     }
 
-    // What all windows of a block cover: the rows between it and the whole blocks, and those.
-    Stmt middle(const Expr &block, const Expr &y, const Expr &at, const Expr &in, int lanes, bool checked) const {
-        const Floats sum("sum", lanes), group("group", lanes);
-        const auto add = [&](const Floats &to, const Expr &value) { return to.store(0, plus(to.load(0, lanes), value)); };
-        const auto whole = [&](const Expr &t) { return ring_.load(ring_at(block + 1 + t) + at, lanes); };
-        std::vector<Stmt> all = {zero(sum, lanes)};
-        all.push_back(loop("gap", (gap_ + 7) / 8, [&](const Expr &g) {
-            return Block::make({zero(group, lanes), add_rows(group, y + g * 8, min(gap_ - g * 8, 8), in, lanes, checked), add(sum, group.load(0, lanes))});
-        }));
-        all.push_back(loop("fours", wholes_ / 4, [&](const Expr &f) {
-            const Expr t = f * 4;
-            return add(sum, plus(plus(whole(t), whole(t + 1)), plus(whole(t + 2), whole(t + 3))));
-        }));
-        all.push_back(loop("ones", wholes_ % 4, [&](const Expr &t) { return add(sum, whole(wholes_ / 4 * 4 + t)); }));
-        all.push_back(middle_.store(at, sum.load(0, lanes)));
-        return sum.within(group.within(Block::make(all)));
+    // The whole blocks below the first windows.
+    Stmt first_wholes(const Columns &columns, const Wholes &wholes) const {
+        return loop("first_whole", y_->wholes, [&](const Expr &t) {
+            Sequence s;
+            const Expr block = t + 1, y = s.let("y", start(0) + block * y_->block() + y_->gap);
+            const Expr slot = s.let("slot", (block - 3) % wholes.slots);
+            s.add(floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
+                const Local group("group", lanes), sum("sum", lanes);
+                return group.within(sum.within(Block::make({
+                    sum.zero(),
+                    loop("group", kRows, [&](const Expr &i) {
+                        return Block::make({group.zero(), add_rows(group, y + i * y_->stride, y_->stride, in, lanes), sum.add(group.load(0, lanes))});
+                    }),
+                    wholes.enter(block, slot, columns.ring + at, sum.load(0, lanes)),
+                })));
+            }));
+            return s.done();
+        });
     }
 
-    // Stride 1: all in registers.
-    Stmt two_stacks(const Expr &block, const Expr &y, const Expr &at, const Expr &in, int lanes, bool checked) const {
+    // The sums of kRows output rows from the one on whose windows begin in row y. block: the one that enters the wholes.
+    Stmt column_sums(const Columns &columns, const Wholes &wholes, const Expr &block, const Expr &y) const {
         Sequence s;
-        std::vector<Expr> suffix(kLargeBlock);
-        Expr sum = middle_.load(at, lanes);
-        for (int i = kLargeBlock; i-- > 0;) sum = suffix[static_cast<std::size_t>(i)] = s.let("suffix", plus(sum, row(y + i, in, lanes, checked)));
-        Expr prefix;
-        for (int i = 0; i < kLargeBlock; ++i) {
-            const Expr next = row(y + kernel_h_ - 1 + i, in, lanes, checked);
-            prefix = s.let("prefix", prefix.defined() ? plus(prefix, next) : next);
-            s.add(vertical_.store(lead_ + align_ + at + i * pitch_, plus(suffix[static_cast<std::size_t>(i)], prefix)));
-        }
-        s.add(ring_.store(ring_at(block + wholes_ + 1) + at, prefix));
-        return s.done();
-    }
-
-    Stmt strided_two_stacks(const Expr &block, const Expr &y, const Expr &at, const Expr &in, int lanes) const {
-        const Floats suffix("suffix", lanes * (kLargeBlock + 1)), prefix("prefix", lanes), group("group", lanes);
-        const auto add_group = [&](const Expr &first) { return Block::make(zero(group, lanes), add_rows(group, first, stride_h_, in, lanes)); };
-        std::vector<Stmt> all = {suffix.store(kLargeBlock * lanes, middle_.load(at, lanes)), zero(prefix, lanes)};
-        for (int i = kLargeBlock; i-- > 0;) {
-            all.push_back(add_group(y + i * stride_h_));
-            all.push_back(suffix.store(i * lanes, plus(suffix.load((i + 1) * lanes, lanes), group.load(0, lanes))));
-        }
-        for (int i = 0; i < kLargeBlock; ++i) {
-            all.push_back(add_group(y + kernel_h_ - stride_h_ + i * stride_h_));
-            all.push_back(prefix.store(0, plus(prefix.load(0, lanes), group.load(0, lanes))));
-            all.push_back(vertical_.store(lead_ + align_ + at + i * pitch_, plus(suffix.load(i * lanes, lanes), prefix.load(0, lanes))));
-        }
-        all.push_back(ring_.store(ring_at(block + wholes_ + 1) + at, prefix.load(0, lanes)));
-        return suffix.within(prefix.within(group.within(Block::make(all))));
-    }
-
-    Stmt whole_block(const Expr &block) const {
-        Sequence s;
-        const Expr y = s.let("y", start(block));
+        const Expr slot = s.let("slot", block % wholes.slots), entered = s.let("entered", (block - 3) % wholes.slots);
         const auto middles = [&](bool checked) {
-            return floats(kChunk, [&](const Expr &at, const Expr &in, int lanes) {
-                return middle(block, y + kLargeBlock * stride_h_, at, in, lanes, checked);
+            return floats(columns, kChunk, [&](const Expr &at, const Expr &in, int lanes) {
+                const Local sum("sum", lanes), group("group", lanes);
+                return sum.within(group.within(Block::make({
+                    sum.zero(),
+                    loop("gap", (y_->gap + 7) / 8, [&](const Expr &g) {
+                        return Block::make({group.zero(), add_rows(group, y + y_->block() + g * 8, min(y_->gap - g * 8, 8), in, lanes, checked),
+                                            sum.add(group.load(0, lanes))});
+                    }),
+                    wholes.add_to(sum, block, slot, columns.ring + at, lanes),
+                    middle_.store(at, sum.load(0, lanes)),
+                })));
             });
         };
         const auto stacks = [&](bool checked) {
-            return Block::make(middles(checked), floats(1, [&](const Expr &at, const Expr &in, int lanes) { return two_stacks(block, y, at, in, lanes, checked); }));
+            return Block::make(middles(checked), floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
+                const auto tap = [&](const Expr &t) { return row(y + t, in, lanes, checked); };
+                Sequence stack;
+                const Expr newest = two_stacks(stack, middle_.load(at, lanes), [&](int i) { return tap(i); }, [&](int i) { return tap(y_->kernel - 1 + i); },
+                                               [&](int i, const Expr &value) { stack.add(vertical_.store(columns.at(i, at), value)); });
+                stack.add(wholes.enter(block, entered, columns.ring + at, newest));
+                return stack.done();
+            }));
         };
-        s.add(IfThenElse::make(
-            stride_h_ == 1,
-            IfThenElse::make(y >= 0 && y + kernel_h_ + kLargeBlock - 1 <= height_, stacks(false), stacks(true)),
-            Block::make(middles(true), floats(1, [&](const Expr &at, const Expr &in, int lanes) { return strided_two_stacks(block, y, at, in, lanes); }))));
-        const Expr count = s.let("count", min(rows_->extent - block * kLargeBlock, kLargeBlock));
-        s.add(loop("level_rows", (count + scratch_.level_rows - 1) / scratch_.level_rows, [&](const Expr &group) {
-            return levels(block * kLargeBlock + group * scratch_.level_rows, group * scratch_.level_rows, min(count - group * scratch_.level_rows, scratch_.level_rows));
+        const Stmt strided = Block::make(middles(true), floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
+            const auto add = [&](const Local &sum, const Expr &first) { return add_rows(sum, y + first, y_->stride, in, lanes); };
+            return strided_two_stacks(lanes, middle_.load(at, lanes), [&](const Local &sum, int i) { return add(sum, i * y_->stride); },
+                                      [&](const Local &sum, int i) { return add(sum, y_->kernel + (i - 1) * y_->stride); },
+                                      [&](int i, const Expr &value) { return vertical_.store(columns.at(i, at), value); },
+                                      [&](const Expr &newest) { return wholes.enter(block, entered, columns.ring + at, newest); });
+        }));
+        const Stmt direct = floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
+            std::vector<Stmt> all;
+            const Local sum("sum", lanes);
+            for (int i = 0; i < kRows; ++i) {
+                all.insert(all.end(), {sum.zero(), add_rows(sum, y + i * y_->stride, y_->kernel, in, lanes), vertical_.store(columns.at(i, at), sum.load(0, lanes))});
+            }
+            return sum.within(Block::make(all));
+        });
+        const Expr inside = y >= 0 && y + y_->kernel + kRows - 1 <= height_;
+        s.add(if_else(y_->direct(), direct, if_else(y_->stride == 1, if_else(inside, stacks(false), stacks(true)), strided)));
+        return s.done();
+    }
+
+    // Of windows that move by one: oldest(i) and newest(i) are the values that the windows before and behind `middle` have.
+    // put(i, sum) for the windows in their order; returns the sum of the newest.
+    static Expr two_stacks(Sequence &s, Expr sum, const std::function<Expr(int)> &oldest, const std::function<Expr(int)> &newest,
+                           const std::function<void(int, const Expr &)> &put) {
+        std::vector<Expr> suffix(kRows);
+        for (int i = kRows; i-- > 0;) sum = suffix[static_cast<std::size_t>(i)] = s.let("suffix", plus(sum, oldest(i)));
+        Expr prefix;
+        for (int i = 0; i < kRows; ++i) {
+            prefix = s.let("prefix", i == 0 ? newest(i) : plus(prefix, newest(i)));
+            put(i, plus(suffix[static_cast<std::size_t>(i)], prefix));
+        }
+        return prefix;
+    }
+
+    // Of windows that move by more. add_oldest(sum, i) and add_newest(sum, i) add all values of such a step.
+    using AddGroup = std::function<Stmt(const Local &, int)>;
+    static Stmt strided_two_stacks(int lanes, const Expr &middle, const AddGroup &add_oldest, const AddGroup &add_newest,
+                                   const std::function<Stmt(int, const Expr &)> &put, const std::function<Stmt(const Expr &)> &enter) {
+        const Local suffix("suffix", lanes * (kRows + 1)), prefix("prefix", lanes), group("group", lanes);
+        std::vector<Stmt> all = {suffix.store(kRows * lanes, middle), prefix.zero()};
+        for (int i = kRows; i-- > 0;) {
+            all.insert(all.end(), {group.zero(), add_oldest(group, i), suffix.store(i * lanes, plus(suffix.load((i + 1) * lanes, lanes), group.load(0, lanes)))});
+        }
+        for (int i = 0; i < kRows; ++i) {
+            all.insert(all.end(), {group.zero(), add_newest(group, i), prefix.add(group.load(0, lanes)),
+                                   put(i, plus(suffix.load(i * lanes, lanes), prefix.load(0, lanes)))});
+        }
+        all.push_back(enter(prefix.load(0, lanes)));
+        return suffix.within(prefix.within(group.within(Block::make(all))));
+    }
+
+    // ---- Rows of floats: planes, and pixels of fewer channels than a vector has lanes
+
+    Stmt lines() {
+        Sequence s;
+        const Expr end = begin_ + (columns_ - 1) * x_->stride + x_->kernel;
+        const Expr first = s.let("first", clamp(begin_, 0, width_)), inside = s.let("inside", clamp(end, first, width_) - first);
+        pitch_ = s.let("pitch", large_line_pitch(columns_, x_->kernel, x_->stride, step_));
+        vertical_ = place(s, kRows * pitch_);
+        middle_ = place(s, pitch_);
+        across_ = place(s, pitch_);
+        whole_ = place(s, 2 * pitch_);
+        four_ = place(s, 2 * pitch_);
+        const Wholes wholes = place_wholes(s, *y_, pitch_);
+        // Sums are stored where loads of whole vectors will find them.
+        const Expr lead = (first - begin_) * step_;
+        align_ = s.let("align", -lead & (lanes_ - 1));
+        const Expr lead_at = s.let("lead", lead + align_);
+        const Columns all{first, s.let("floats", inside * step_), 0, [&](int i, const Expr &at) { return lead_at + at + i * pitch_; }};
+        starts_ = s.let("starts", ((columns_ - 1) * x_->stride + 1) * step_);
+        whole_vectors_ = s.let("whole_vectors", x_->kernel / lanes_);
+        s.add(loop("fill", kRows * pitch_ / lanes_, [&](const Expr &at) { return vertical_.store(at * lanes_, make_zero(Float(32, lanes_))); }));
+        s.add(first_wholes(all, wholes));
+        s.add(loop("block", (rows_->extent + kRows - 1) / kRows, [&](const Expr &block) {
+            Sequence b;
+            const Expr y = b.let("y", start(block));
+            b.add(column_sums(all, wholes, block + y_->wholes + 1, y));
+            b.add(loop("row", min(rows_->extent - block * kRows, kRows), [&](const Expr &i) {
+                const Stmt sums = planar_ ? chain(i) : levels(i);
+                return Block::make(sums, outputs(block * kRows + i));
+            }));
+            return b.done();
         }));
         return s.done();
     }
 
-    // Along x: rows `first` and so on of this block.
-    Stmt levels(const Expr &output_row, const Expr &first, const Expr &count) const {
-        std::vector<Stmt> all;
-        all.push_back(loop("row", count, [&](const Expr &i) {
-            const int lanes = lanes_ * kChunk;
-            return loop("fours", four_count_ / lanes, [&](const Expr &vector) {
-                const Expr from = (first + i) * pitch_ + align_ + vector * lanes;
-                const auto at = [&](int tap) { return vertical_.load(from + tap * step_, lanes); };
-                return four_.store(i * pitch_ + vector * lanes, plus(plus(at(0), at(1)), plus(at(2), at(3))));
-            });
-        }));
-        all.push_back(loop("row", count, [&](const Expr &i) {
-            const int lanes = lanes_ * kChunk;
-            return loop("eights", eight_count_ / lanes, [&](const Expr &vector) {
-                const Expr at = i * pitch_ + vector * lanes;
-                return eight_.store(at, plus(four_.load(at, lanes), four_.load(at + 4 * step_, lanes)));
-            });
-        }));
-        all.push_back(loop("row", count, [&](const Expr &i) {
-            return Block::make(sums(first + i, i), outputs(output_row + i));
-        }));
-        return Block::make(all);
+    // The sums of the windows of row i that begin at each float, into across_: of as many floats as a vector has, by
+    // doubling within two vectors next to each other, which `count` of add up to a window but for `rest` floats. Those are
+    // among the doubled ones.
+    Stmt chain(const Expr &i) {
+        int levels = 0;
+        while (1 << levels < lanes_) ++levels;
+        Sequence s;
+        const Expr count = whole_vectors_, vectors = s.let("vectors", (starts_ + lanes_ - 1) / lanes_ + levels + count);
+        outputs_at_ = (levels + count) * lanes_;
+        Stmt result;
+        for (int rest = 0; rest < lanes_; ++rest) {
+            const auto variant = [&](bool one) {
+                std::vector<Local> sums, parts;
+                for (int l = 0; l < levels; ++l) {
+                    sums.emplace_back("sums", lanes_);
+                    parts.emplace_back("parts", lanes_);
+                }
+                const Local whole("whole", lanes_), sum("sum", lanes_);
+                std::vector<Stmt> init = {whole.zero()};
+                for (int l = 0; l < levels; ++l) init.insert(init.end(), {sums[static_cast<std::size_t>(l)].zero(), parts[static_cast<std::size_t>(l)].zero()});
+                init.push_back(loop("vector", vectors, [&](const Expr &vector) {
+                    Sequence v;
+                    const Expr at = vector * lanes_;
+                    Expr newest = v.let("tap", vertical_.load(i * pitch_ + align_ + at, lanes_)), part;
+                    std::vector<Stmt> carried;
+                    for (int l = 0; l < levels; ++l) {
+                        const int taps = 1 << l;
+                        const Local &of = sums[static_cast<std::size_t>(l)];
+                        const Expr older = v.let("older", of.load(0, lanes_));
+                        carried.push_back(of.store(0, newest));
+                        if (rest & taps) {
+                            const Expr piece = v.let("piece", shifted(older, newest, rest & ~(2 * taps - 1)));
+                            part = part.defined() ? v.let("part", plus(part, piece)) : piece;
+                        }
+                        newest = v.let("doubled", plus(older, shifted(older, newest, taps)));
+                        if (part.defined() && l + 1 < levels) {
+                            const Local &kept = parts[static_cast<std::size_t>(l)];
+                            const Expr earlier = v.let("earlier", kept.load(0, lanes_));
+                            carried.push_back(kept.store(0, part));
+                            part = earlier;
+                        }
+                    }
+                    if (one) {
+                        const Expr earlier = v.let("earlier", whole.load(0, lanes_));
+                        v.add(across_.store(at, part.defined() ? plus(part, earlier) : earlier));
+                        carried.push_back(whole.store(0, newest));
+                    } else {
+                        v.add(sum.store(0, part.defined() ? part : make_zero(Float(32, lanes_))));
+                        // Places in whole_ and four_ begin `count` vectors late, so that those before exist.
+                        const Expr to = v.let("to", at + count * lanes_);
+                        v.add(loop("fours", count / 4, [&](const Expr &f) { return sum.add(four_.load(to - (4 * f + 1) * lanes_, lanes_)); }));
+                        v.add(loop("ones", count % 4, [&](const Expr &o) { return sum.add(whole_.load(to - (count / 4 * 4 + o + 1) * lanes_, lanes_)); }));
+                        v.add(whole_.store(to, newest));
+                        const auto before = [&](int n) { return whole_.load(to - n * lanes_, lanes_); };
+                        v.add(if_else(count >= 4, four_.store(to, plus(plus(newest, before(1)), plus(before(2), before(3))))));
+                        v.add(across_.store(at, sum.load(0, lanes_)));
+                    }
+                    v.add(Block::make(carried));
+                    return v.done();
+                }));
+                Stmt body = whole.within(sum.within(Block::make(init)));
+                for (int l = 0; l < levels; ++l) body = sums[static_cast<std::size_t>(l)].within(parts[static_cast<std::size_t>(l)].within(body));
+                return body;
+            };
+            const Stmt variants = if_else(count == 1, variant(true), variant(false));
+            result = result.defined() ? if_else(x_->kernel % lanes_ == rest, variants, result) : variants;
+        }
+        s.add(result);
+        return s.done();
     }
 
-    // The windows' sums of one row, for all window starts.
-    Stmt sums(const Expr &row, const Expr &level_row) const {
-        Stmt result;
+    // The same where taps lie step_ floats apart: columns are added by 4 and by 8, and windows from those.
+    Stmt levels(const Expr &i) {
+        outputs_at_ = 0;
+        const int lanes = lanes_ * kChunk;
+        Sequence s;
+        const Expr eights = s.let("eights", x_->kernel / 8), starts = s.let("starts", round_up(starts_, lanes));
+        const Expr eight_count = s.let("eight_count", select(eights > 0, round_up(starts + 8 * (eights - 1) * step_, lanes), 0));
+        const Expr four_count = s.let("four_count", round_up(max(eight_count + 4 * step_, starts + 8 * eights * step_), lanes));
+        const Expr from = s.let("from", i * pitch_ + align_);
+        const auto tap = [&](const Expr &at, int t) { return vertical_.load(from + at + t * step_, lanes); };
+        s.add(loop("fours", four_count / lanes, [&](const Expr &vector) {
+            const Expr at = vector * lanes;
+            return four_.store(at, plus(plus(tap(at, 0), tap(at, 1)), plus(tap(at, 2), tap(at, 3))));
+        }));
+        s.add(loop("eights", eight_count / lanes, [&](const Expr &vector) {
+            const Expr at = vector * lanes;
+            return whole_.store(at, plus(four_.load(at, lanes), four_.load(at + 4 * step_, lanes)));
+        }));
+        Stmt sums;
         for (int rest = 0; rest < 8; ++rest) {
-            const int lanes = lanes_ * kChunk;
-            const Stmt variant = loop("sums", outputs_ / lanes, [&](const Expr &chunk) {
-                const Floats sum("sum", lanes);
-                const Expr at = chunk * lanes, behind = at + eights_ * 8 * step_;
-                const auto tap = [&](int i) { return vertical_.load(row * pitch_ + align_ + behind + i * step_, lanes); };
-                const auto eight = [&](const Expr &i) { return eight_.load(level_row * pitch_ + at + i * 8 * step_, lanes); };
+            const Stmt variant = loop("sums", starts / lanes, [&](const Expr &chunk) {
+                const Local sum("sum", lanes);
+                const Expr at = chunk * lanes, behind = at + eights * 8 * step_;
+                const auto eight = [&](const Expr &n) { return whole_.load(at + n * 8 * step_, lanes); };
                 Expr tail;
                 const auto add = [&](const Expr &value) { tail = tail.defined() ? plus(tail, value) : value; };
-                if (rest & 4) add(four_.load(level_row * pitch_ + behind, lanes));
-                if (rest & 2) add(plus(tap(rest & 4), tap((rest & 4) + 1)));
-                if (rest & 1) add(tap(rest - 1));
+                if (rest & 4) add(four_.load(behind, lanes));
+                if (rest & 2) add(plus(tap(behind, rest & 4), tap(behind, (rest & 4) + 1)));
+                if (rest & 1) add(tap(behind, rest - 1));
                 if (!tail.defined()) tail = make_zero(Float(32, lanes));
                 return sum.within(Block::make({
                     sum.store(0, tail),
-                    loop("fours", eights_ / 4, [&](const Expr &f) {
-                        return sum.store(0, plus(sum.load(0, lanes), plus(plus(eight(f * 4), eight(f * 4 + 1)), plus(eight(f * 4 + 2), eight(f * 4 + 3)))));
+                    loop("fours", eights / 4, [&](const Expr &f) {
+                        return sum.add(plus(plus(eight(f * 4), eight(f * 4 + 1)), plus(eight(f * 4 + 2), eight(f * 4 + 3))));
                     }),
-                    loop("ones", eights_ % 4, [&](const Expr &t) { return sum.store(0, plus(sum.load(0, lanes), eight(eights_ / 4 * 4 + t))); }),
+                    loop("ones", eights % 4, [&](const Expr &t) { return sum.add(eight(eights / 4 * 4 + t)); }),
                     across_.store(at, sum.load(0, lanes)),
                 }));
             });
-            result = result.defined() ? IfThenElse::make(kernel_w_ % 8 == rest, variant, result) : variant;
+            sums = sums.defined() ? if_else(x_->kernel % 8 == rest, variant, sums) : variant;
         }
-        return result;
+        s.add(sums);
+        return s.done();
     }
 
     // The loops over one row's outputs, for what is usual and for the rest.
     Stmt outputs(const Expr &row) const {
-        const Expr stride_w = argument(kStrideColumns), uniform = argument(kUniformDivisor);
+        const Expr uniform = argument(kUniformDivisor), stride = argument(kStrideColumns);
         const auto variant = [&](bool dense, bool one_divisor) {
             std::map<std::string, Expr> known;
-            if (dense) known[stride_w.as<Variable>()->name] = 1;
+            if (dense) known[stride.as<Variable>()->name] = 1;
             known[uniform.as<Variable>()->name] = one_divisor ? 1 : 0;
             const Stmt loops = substitute(rows_->name, rows_->min + row, ReplaceMark([&](const Call *mark) { return window(mark); }).mutate(body_));
             return simplify(substitute(known, loops));
         };
-        const auto by_divisor = [&](bool dense) { return IfThenElse::make(uniform == 1, variant(dense, true), variant(dense, false)); };
-        return IfThenElse::make(stride_w == 1, by_divisor(true), by_divisor(false));
+        const auto by_divisor = [&](bool dense) { return if_else(uniform == 1, variant(dense, true), variant(dense, false)); };
+        return if_else(stride == 1, by_divisor(true), by_divisor(false));
+    }
+    // What the mark stands for in a row whose sums are in across_.
+    Expr window(const Call *mark) const {
+        const Expr column = mark->args[kColumn], stride = argument(kStrideColumns);
+        const int lanes = mark->type.lanes();
+        const auto wide = [&](const Expr &e) { return lanes == 1 || e.type().is_vector() ? e : Broadcast::make(e, lanes); };
+        Expr at = wide(column) * wide(stride);
+        if (!planar_) at = at * step_ + mark->args[kChannel];
+        return Load::make(mark->type, across_.name, simplify(at + wide(across_.begin + outputs_at_)), Buffer<>(), Parameter(), const_true(lanes), ModulusRemainder());
     }
 
-    // What the mark stands for in a row whose sums are in `across_`.
-    Expr window(const Call *mark) const {
-        const Expr stride_w = argument(kStrideColumns), column = mark->args[kColumn];
-        if (planar_) {
-            Expr at = simplify(column * (column.type().is_vector() ? Broadcast::make(stride_w, column.type().lanes()) : stride_w));
-            return Load::make(mark->type, across_.name, at, Buffer<>(), Parameter(), const_true(mark->type.lanes()), ModulusRemainder());
-        }
-        const Expr at = scalar(column) * stride_w * step_;
-        return strip_ ? across_.load(at, lanes_) : across_.load(at + mark->args[kChannel], 1);
+    // ---- Strips: pixels of as many channels as a vector has lanes
+
+    Stmt strips() {
+        Sequence s;
+        const Expr block = x_->block(), blocks = s.let("ring_blocks", x_->wholes + 3), before = s.let("before", x_->wholes + 2);
+        const Expr origin = s.let("origin", begin_ + x_->gap - block), total = s.let("total", (columns_ + kRows - 1) / kRows + before);
+        const Expr first = s.let("first", clamp(origin, 0, width_)), end = s.let("last", clamp(origin + block * total, first, width_));
+        block_floats_ = s.let("block_floats", block * (kRows * lanes_));
+        vertical_ = place(s, block_floats_ * (blocks + 1));
+        middle_ = place(s, block * lanes_);
+        across_ = place(s, kRows * lanes_);
+        const Wholes across = place_wholes(s, *x_, kRows * lanes_), down = place_wholes(s, *y_, large_strip_pitch(columns_, x_->kernel, x_->stride, Expr(lanes_)));
+        s.add(first_wholes({first, s.let("floats", (end - first) * lanes_), 0, nullptr}, down));
+        s.add(loop("block", (rows_->extent + kRows - 1) / kRows, [&](const Expr &row_block) {
+            Sequence b;
+            const Expr y = b.let("y", start(row_block)), count = b.let("rows", min(rows_->extent - row_block * kRows, kRows));
+            b.add(loop("column_block", total, [&](const Expr &t) {
+                Sequence c;
+                const Expr slot = c.let("ring_slot", t % blocks), column = c.let("column", origin + block * t);
+                const Expr to = c.let("to", slot * block_floats_);
+                const Expr low = c.let("low", clamp(-column, 0, block)), high = c.let("high", max(min(width_ - column, block), low));
+                const auto zeros = [&](const Expr &from, const Expr &n) {
+                    return loop("zeros", n, [&](const Expr &q) { return vertical_.store(to + (from + q) * (kRows * lanes_), make_zero(Float(32, kRows * lanes_))); });
+                };
+                c.add(zeros(0, low));
+                c.add(column_sums({column + low, (high - low) * lanes_, (column + low - first) * lanes_,
+                                   [&](int i, const Expr &at) { return to + (low * lanes_ + at) * kRows + i * lanes_; }},
+                                  down, row_block + y_->wholes + 1, y));
+                c.add(zeros(high, block - high));
+                // Two blocks on end can be read from any.
+                c.add(if_else(slot == 0, loop("copy", block, [&](const Expr &q) {
+                    return vertical_.store(blocks * block_floats_ + q * (kRows * lanes_), vertical_.load(q * (kRows * lanes_), kRows * lanes_));
+                })));
+                const Expr uniform = argument(kUniformDivisor);
+                const auto outputs = [&](bool one_divisor) { return row_sums(across, t, t - before, slot, row_block * kRows, count, one_divisor); };
+                c.add(if_else(t >= before, if_else(uniform == 1, outputs(true), outputs(false)), if_else(t >= 2 && !x_->direct(), first_sums(across, t, to))));
+                return c.done();
+            }));
+            return b.done();
+        }));
+        return s.done();
+    }
+
+    // `count` columns from `from` on of the ring, of rows from i on.
+    Stmt add_columns(const Local &sum, const Expr &from, const Expr &count, const Expr &i, int lanes) const {
+        return loop("column", count, [&](const Expr &q) { return sum.add(vertical_.load(from + q * (kRows * lanes_) + i * lanes_, lanes)); });
+    }
+
+    // The block's sums of columns, before the first window.
+    Stmt first_sums(const Wholes &wholes, const Expr &block, const Expr &from) const {
+        Sequence s;
+        const Expr entered = s.let("entered", (block - 3) % wholes.slots);
+        s.add(loop("row", kRows, [&](const Expr &i) {
+            const Local group("group", lanes_), sum("sum", lanes_);
+            return group.within(sum.within(Block::make({
+                sum.zero(),
+                loop("group", kRows, [&](const Expr &g) {
+                    return Block::make({group.zero(), add_columns(group, from + g * x_->stride * (kRows * lanes_), x_->stride, i, lanes_), sum.add(group.load(0, lanes_))});
+                }),
+                wholes.enter(block, entered, i * lanes_, sum.load(0, lanes_)),
+            })));
+        }));
+        return s.done();
+    }
+
+    // The outputs of a block of columns, of which `block` enters the wholes and lies in `slot`.
+    Stmt row_sums(const Wholes &wholes, const Expr &block, const Expr &output_block, const Expr &slot, const Expr &first_row, const Expr &count, bool one_divisor) const {
+        Sequence s;
+        const Expr entered = s.let("entered", (block - 3) % wholes.slots), four_slot = s.let("four_slot", block % wholes.slots);
+        const int column = kRows * lanes_;
+        const Expr newest = s.let("newest", slot * block_floats_);
+        const Expr oldest = s.let("oldest", select(slot + 1 == x_->wholes + 3, 0, newest + block_floats_) + (x_->block() - x_->gap) * column);
+        const Expr outputs = s.let("outputs", min(columns_ - output_block * kRows, kRows));
+        const auto put = [&](const Expr &i, const Expr &q, const Expr &value) {
+            const For *columns = body_.as<For>();
+            Stmt one = ReplaceMark([&](const Call *) { return value; }).mutate(columns->body);
+            one = substitute(columns->name, columns->min + output_block * kRows + q, substitute(rows_->name, rows_->min + first_row + i, one));
+            return simplify(substitute(argument(kUniformDivisor).as<Variable>()->name, one_divisor ? 1 : 0, one));
+        };
+        const Stmt middles = loop("middle", kRows / kChunk, [&](const Expr &chunk) {
+            const int lanes = lanes_ * kChunk;
+            const Local sum("sum", lanes);
+            const Expr i = chunk * kChunk;
+            return sum.within(Block::make({sum.zero(), add_columns(sum, oldest + x_->block() * column, x_->gap, i, lanes),
+                                           wholes.add_to(sum, block, four_slot, i * lanes_, lanes), across_.store(i * lanes_, sum.load(0, lanes))}));
+        });
+        const auto stacks = [&](bool full) {
+            return loop("row", count, [&](const Expr &i) {
+                Sequence stack;
+                const Expr at = stack.let("row_at", i * lanes_);
+                const auto tap = [&](const Expr &from, int q) { return vertical_.load(from + q * column + at, lanes_); };
+                const Expr sum = two_stacks(stack, across_.load(at, lanes_), [&](int q) { return tap(oldest, q); }, [&](int q) { return tap(newest, q); },
+                                            [&](int q, const Expr &value) {
+                                                const Stmt one = put(i, q, value);
+                                                stack.add(full ? one : if_else(q < outputs, one));
+                                            });
+                stack.add(wholes.enter(block, entered, at, sum));
+                return stack.done();
+            });
+        };
+        const Stmt strided = loop("row", count, [&](const Expr &i) {
+            const Local sums("sums", kRows * lanes_);
+            return sums.within(Block::make(
+                strided_two_stacks(lanes_, across_.load(i * lanes_, lanes_),
+                                   [&](const Local &sum, int q) { return add_columns(sum, oldest + q * x_->stride * column, x_->stride, i, lanes_); },
+                                   [&](const Local &sum, int q) { return add_columns(sum, newest + q * x_->stride * column, x_->stride, i, lanes_); },
+                                   [&](int q, const Expr &value) { return sums.store(q * lanes_, value); },
+                                   [&](const Expr &sum) { return wholes.enter(block, entered, i * lanes_, sum); }),
+                loop("output", outputs, [&](const Expr &q) { return put(i, q, sums.load(q * lanes_, lanes_)); })));
+        });
+        const Stmt direct = loop("row", count, [&](const Expr &i) {
+            return loop("output", outputs, [&](const Expr &q) {
+                const Local sum("sum", lanes_);
+                return sum.within(Block::make({sum.zero(), add_columns(sum, oldest + q * x_->stride * column, x_->kernel, i, lanes_), put(i, q, sum.load(0, lanes_))}));
+            });
+        });
+        const Stmt unit = one_divisor ? if_else(outputs == kRows, stacks(true), stacks(false)) : stacks(false);
+        s.add(if_else(x_->direct(), direct, Block::make(middles, if_else(x_->stride == 1, unit, strided))));
+        return s.done();
     }
 
     const For *rows_;
@@ -413,12 +668,14 @@ private:
     int lanes_;
     bool planar_, strip_ = false;
     const Load *input_;
-    const LargeWindow::Scratch &scratch_;
-    int pitch_;
-    const Floats &vertical_, &ring_, &middle_, &four_, &eight_, &across_;
     std::vector<Expr> arguments_;
-    Expr row_, channel_, step_, width_, height_, row_pitch_, kernel_h_, kernel_w_, stride_h_, pad_, base_, first_, floats_, lead_, align_, outputs_, eights_,
-        eight_count_, four_count_, wholes_, gap_;
+    Expr row_, channel_, step_, width_, height_, row_pitch_, columns_, begin_, base_;
+    std::unique_ptr<Axis> y_, x_;
+    const std::string memory_ = unique_name("workspace");
+    Expr end_ = 0;
+    Floats vertical_, middle_, across_, whole_, four_;
+    Expr pitch_, align_, starts_, whole_vectors_, outputs_at_;
+    Expr block_floats_;
 };
 
 }  // namespace
@@ -451,21 +708,13 @@ Expr large_window_sum(const PoolProblem &p, const OutputVariables &v, const Larg
     return Call::make(Float(32), kLargeWindow, args, Call::PureExtern);
 }
 
-LargeWindow::LargeWindow(int lanes, bool planar) : lanes_(lanes), scratch_(std::make_shared<Scratch>(planar)) {}
-
-Stmt LargeWindow::mutate(const Stmt &stmt) {
-    if (inside_) return IRMutator::mutate(stmt);
-    inside_ = true;
-    return scratch_->around_all(IRMutator::mutate(stmt));
-}
-
 Stmt LargeWindow::visit(const For *rows) {
     if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
     const Stmt body = inline_lets(rows->body);
     FindMark found;
     body.accept(&found);
     if (!found.mark) return IRMutator::visit(rows);
-    return Emitter(rows, body, found.mark, lanes_, *scratch_).emit();
+    return Emitter(rows, body, found.mark, lanes_).emit();
 }
 
 }  // namespace halpool

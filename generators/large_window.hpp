@@ -6,8 +6,6 @@
 
 #include <Halide.h>
 
-#include <memory>
-
 namespace halpool {
 
 // Of a call: what the sums of its windows are computed from, but for the windows.
@@ -21,29 +19,24 @@ struct LargeCall {
 // A mark for LargeWindow, without which it means nothing to Halide: the sum of the window of output (x, y, c, n).
 Halide::Expr large_window_sum(const PoolProblem &problem, const OutputVariables &v, const LargeCall &call);
 
-// Replaces the loop over the output's rows around such sums. Rows are taken in blocks of kLargeBlock, counted from the first
-// row of the output, on which the bits of a sum therefore do not depend. In each block
-//   1. the rows under each of its windows are added, for every input column (two stacks: the sums from a window's first row
-//      to its block's end, added backwards, and those of the rows behind the whole blocks, added forwards; the whole blocks
-//      between, of which the latter are the by-product, lie in a ring), into `vertical`, with zeros beside the input;
-//   2. columns are added by 4 and by 8, and windows from those.
-// About 5 + k / 64 additions along y and 5 + k / 16 along x. Nothing is subtracted, so a NaN goes where its windows are.
-//
-// A row of channels-last memory is taken as one row of floats, whose taps lie a strip of channels apart: as many channels as
-// a vector has, or all of them where they are fewer.
+// Replaces the loop over the output's rows around such sums. Along each axis outputs are taken in blocks of kLargeBlock,
+// counted from the call's first, and the windows of a block are summed by two stacks: the sums from a window's beginning to
+// the end of its block's first stride * kLargeBlock taps, added backwards, and those of as many taps at the other end, added
+// forwards. Between the two lie whole such blocks, of which the latter sums were the by-product when they were new, and a
+// gap of less than a block before those. Windows of few strides are summed tap by tap instead.
+//   1. Along y, for every input column, into the workspace, with zeros beside the input.
+//   2. Along x. Channels-last, a strip of channels at a time (as many as a vector has lanes): the same again, on a ring of the
+//      latest columns. Planar: whole vectors by doubling within registers, windows from those. Channels-last with fewer
+//      channels than lanes: a row of floats whose taps lie that far apart, by 4 and by 8, windows from those.
+// About 4 + k / 256 additions along y and for strips along x. Nothing is subtracted, so a NaN goes where its windows are.
 class LargeWindow : public Halide::Internal::IRMutator {
 public:
-    LargeWindow(int lanes, bool planar);
-    using IRMutator::mutate;
-    Halide::Internal::Stmt mutate(const Halide::Internal::Stmt &) override;
-    struct Scratch;
+    explicit LargeWindow(int lanes) : lanes_(lanes) {}
 
 private:
     using Halide::Internal::IRMutator::visit;
     Halide::Internal::Stmt visit(const Halide::Internal::For *) override;
     int lanes_;
-    bool inside_ = false;
-    std::shared_ptr<const Scratch> scratch_;
 };
 
 }  // namespace halpool

@@ -27,12 +27,6 @@ std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
     return dimensions;
 }
 
-// WindowClass::large: how many columns of the input one call's windows may cover.
-std::int64_t large_columns(const KernelRow &row, std::int64_t channels) {
-    if (row.layout == KernelLayout::nchw) return kLargePlanarFloats;
-    return kLargeStripFloats / std::clamp<std::int64_t>(channels, 1, row.lanes);
-}
-
 }  // namespace
 
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
@@ -90,13 +84,20 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
 // Even pieces: the columns left and right of each are summed along y for it alone.
 void KernelCall::prepare_large(const Problem &p, const KernelRow &row) {
     border_ = Border::none;
-    const std::int64_t most = (large_columns(row, p.input.shape[1]) - p.x.kernel) / p.x.stride + 1;
+    const bool planar = row.layout == KernelLayout::nchw;
+    const std::int64_t lanes = row.lanes, step = planar ? 1 : std::min<std::int64_t>(p.input.shape[1], lanes);
+    const auto workspace = [&](std::int64_t columns) {
+        return large_workspace(columns, p.y.kernel, p.x.kernel, p.y.stride, p.x.stride, step, lanes);
+    };
+    // Long rows are read best; what is computed in should stay in the second-level cache.
+    constexpr std::int64_t kWorkspaceFloats = 96 * 1024;
+    const std::int64_t least = (3 * p.x.kernel + p.x.stride - 1) / p.x.stride;
+    std::int64_t most = columns_;
+    while (most > least && workspace(most) > kWorkspaceFloats) most = std::max(least, most / 2);
     const std::int64_t pieces = (columns_ + most - 1) / most;
     most_columns_ = (columns_ + pieces - 1) / pieces;
-    if (row.layout == KernelLayout::nchw) {
-        const std::int64_t lanes = row.lanes;
-        most_columns_ = std::min((most_columns_ + lanes - 1) / lanes * lanes, most);
-    }
+    if (planar) most_columns_ = (most_columns_ + lanes - 1) / lanes * lanes;
+    workspaces_ = std::make_unique<Workspaces>(static_cast<std::size_t>(workspace(std::min(most_columns_, columns_))));
 }
 
 void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
@@ -185,7 +186,6 @@ void KernelCall::prepare_arguments() {
     divisor_y_buffer_ = buffer(divisor_y_.data(), divisor_y_dimensions_);
     reciprocal_buffer_ = buffer(reciprocal_.data(), reciprocal_dimensions_);
     arguments_ = {};
-    arguments_[kUserContext] = &user_context_;
     for (std::size_t i = 0; i < window_.size(); ++i) arguments_[kKernelH + i] = &window_[i];
     arguments_[kUniform] = &uniform_;
     arguments_[kPositiveZero] = &positive_zero_;
@@ -206,15 +206,28 @@ void KernelCall::prepare_whole() {
 
 int KernelCall::run(const float *input, float *output) const {
     if (whole_.empty()) return run(input, output, shares_.all());
-    for (const Piece &piece : whole_) {
-        const int status = enter(input, output, piece);
-        if (status != 0) return status;
-    }
-    return finish(0);
+    return with_workspace([&](void *workspace) {
+        for (const Piece &piece : whole_) {
+            const int status = enter(input, output, piece, workspace);
+            if (status != 0) return status;
+        }
+        return 0;
+    });
 }
 
 int KernelCall::run(const float *input, float *output, const Box &box) const {
-    return finish(for_each_piece(box, [&](const Piece &piece) { return enter(input, output, piece); }));
+    return with_workspace([&](void *workspace) {
+        return for_each_piece(box, [&](const Piece &piece) { return enter(input, output, piece, workspace); });
+    });
+}
+
+template <class Run>
+int KernelCall::with_workspace(const Run &run) const {
+    if (!workspaces_) return finish(run(nullptr));
+    float *const workspace = workspaces_->take();
+    const int status = finish(run(workspace));
+    workspaces_->give_back(workspace);
+    return status;
 }
 
 int KernelCall::finish(int status) const {
@@ -331,13 +344,14 @@ KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border bord
     return made;
 }
 
-int KernelCall::enter(const float *input, float *output, const Piece &piece) const {
+int KernelCall::enter(const float *input, float *output, const Piece &piece, void *workspace) const {
     KernelBuffer in = input_, out = output_;
     in.host = const_cast<float *>(input) + piece.input_offset;
     in.dim = const_cast<KernelDimension *>(piece.input_dimensions.data());
     out.host = output + piece.output_offset;
     out.dim = const_cast<KernelDimension *>(piece.output_dimensions.data());
     auto arguments = arguments_;
+    arguments[kUserContext] = &workspace;
     arguments[kInput] = &in;
     arguments[kBorder] = &piece.border;
     arguments[kOutput] = &out;

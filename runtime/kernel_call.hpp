@@ -4,11 +4,13 @@
 
 #include "problem.hpp"
 #include "shares.hpp"
+#include "workspaces.hpp"
 
 #include <halpool/internal/kernel_convention.h>
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace halpool {
@@ -25,7 +27,8 @@ public:
     // Whether the kernel can write there; run() needs it.
     bool takes_output(const float *output) const { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
 
-    // The whole output, or a box of it. 0, or what the kernel returned. Allocate nothing; any number of threads at once.
+    // The whole output, or a box of it. 0, or what the kernel returned. Any number of threads at once. Allocate nothing but, for
+    // large windows, a workspace where more threads are at it than ever before.
     int run(const float *input, float *output) const;
     int run(const float *input, float *output, const Box &box) const;
 
@@ -46,7 +49,9 @@ private:
     int for_each_piece(const Box &box, const Visit &visit) const;
     template <class Visit>
     int for_each_masked_piece(const Box &box, const Visit &visit) const;
-    int enter(const float *input, float *output, const Piece &piece) const;
+    int enter(const float *input, float *output, const Piece &piece, void *workspace) const;
+    template <class Run>
+    int with_workspace(const Run &run) const;
     int finish(int status) const;
     void prepare_arguments();
     void prepare_whole();
@@ -75,6 +80,7 @@ private:
     std::int64_t walk_rows_ = 0;
     // Kernels of large windows: at most so many columns of the output in one call; 0: other kernels.
     std::int64_t most_columns_ = 0;
+    std::unique_ptr<Workspaces> workspaces_;
     std::int64_t columns_;
     std::int32_t uniform_ = 0;
     float positive_zero_ = 0.0f;
@@ -83,8 +89,7 @@ private:
     std::array<KernelDimension, 2> reciprocal_dimensions_;
     KernelBuffer input_, output_;  // without the data
     KernelBuffer divisor_x_buffer_, divisor_y_buffer_, reciprocal_buffer_;
-    const void *user_context_ = nullptr;
-    std::array<const void *, kKernelArgumentCount> arguments_;  // all but the input, the output and the border
+    std::array<const void *, kKernelArgumentCount> arguments_;  // all but the input, the output, the border and the workspace
     // The pieces of the whole output, where they are few: for small problems what is left of a call is the kernel.
     std::vector<Piece> whole_;
 };

@@ -49,9 +49,6 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         if (p.y.stride > row.stride_h || p.x.stride > row.stride_w) {
             return text("takes strides of at most ", by(row.stride_h, row.stride_w));
         }
-        if (p.y.kernel < (kLargeBlock + 1) * p.y.stride) {
-            return text("takes kernels of at least ", kLargeBlock + 1, " vertical strides only");
-        }
     }
     if (row.window == WindowClass::blocks) {
         if (p.x.kernel != p.x.stride || p.y.kernel > p.y.stride) return "takes windows that lie side by side only";

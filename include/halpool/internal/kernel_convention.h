@@ -46,7 +46,7 @@ enum class Border : std::int32_t {
 // first: (x, y, c, n) planar, (c, x, y, n) channels-last; a global kernel sees the plane as one row (extent of y = 1).
 // A call computes the box that the output's mins and extents describe.
 enum KernelArgument : int {
-    kUserContext,   // void const *
+    kUserContext,   // void *: WindowClass::large: the workspace
     kInput,         // KernelBuffer
     kKernelH,       // int32: window extents, strides and the padding before the first row and column
     kKernelW,
@@ -96,12 +96,40 @@ inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCou
 // Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
 inline constexpr int kChannelLanes = 32;
 
-// WindowClass::large. Output rows are computed in blocks of kLargeBlock, and calls begin at one. The sums of one such block lie
-// on the stack: a call's windows cover at most kLargePlanarFloats columns, or kLargeStripFloats / step of channels-last
-// memory, where step is the vector's lanes, or all channels if they are fewer. As many sums of blocks are kept.
+// WindowClass::large. Output rows are computed in blocks of kLargeBlock, and calls begin at one. Where channels-last memory has
+// at least as many channels as a vector has lanes, these are taken in strips of so many; other memory is lines of floats
+// whose neighbouring columns lie `step` apart: 1, or all the channels. A call needs a workspace of large_workspace() floats,
+// aligned to kWorkspaceAlignment bytes; what it holds before does not matter. Here for std::int64_t and for Halide's Expr.
 inline constexpr int kLargeBlock = 8;
-inline constexpr int kLargePlanarFloats = 512, kLargePlanarBlocks = 32;
-inline constexpr int kLargeStripFloats = 1024, kLargeStripBlocks = 16;
+inline constexpr int kWorkspaceAlignment = 64;
+
+// No fewer than the whole blocks of a window along one axis, and at least 1.
+template <class Int>
+Int large_wholes(Int kernel, Int stride) {
+    return kernel / (kLargeBlock * stride) + 1;
+}
+// Floats from a row to the next, in the workspace: whole vectors that do not all fall into the same sets of the cache, with
+// room for vectors that begin behind the last tap, or before the first one.
+template <class Int>
+Int large_line_pitch(Int columns, Int kernel, Int stride, Int step) {
+    return (((columns - 1) * stride + kernel) * step + 8 * step + 256 + 31) / 32 * 32 + 16;
+}
+template <class Int>
+Int large_strip_pitch(Int columns, Int kernel, Int stride, Int lanes) {
+    return ((columns - 1) * stride + kernel + 4 * kLargeBlock * stride) * lanes;
+}
+// Rows of the pitch, in lines: sums of a block's rows, and what else generators/large_window.cpp keeps.
+template <class Int>
+Int large_lines(Int kernel_h, Int stride_h) {
+    return kLargeBlock + 10 + large_wholes(kernel_h, stride_h);
+}
+inline std::int64_t large_workspace(std::int64_t columns, std::int64_t kernel_h, std::int64_t kernel_w, std::int64_t stride_h,
+                                    std::int64_t stride_w, std::int64_t step, std::int64_t lanes) {
+    if (step < lanes) return large_line_pitch(columns, kernel_w, stride_w, step) * large_lines(kernel_h, stride_h);
+    const std::int64_t wholes_w = large_wholes(kernel_w, stride_w), block = kLargeBlock * stride_w * lanes;
+    return large_strip_pitch(columns, kernel_w, stride_w, lanes) * (large_wholes(kernel_h, stride_h) + 4) +
+           block * (kLargeBlock * (wholes_w + 3) + 1) + kLargeBlock * lanes * (wholes_w + 5);
+}
 inline constexpr int kLeastBlocks = 4;
 
 // What generators/ and the runtime both conclude of a fixed window. Planar ones of stride 1 walk down the plane
@@ -121,7 +149,7 @@ enum class WindowClass : std::uint8_t {
     generic,    // any
     small,      // at most the row's kernel_h x kernel_w
     separable,  // at most the row's kernel_h x kernel_w, at most its stride_w
-    large,      // at most the row's kernel_h x kernel_w and strides, more rows than kLargeBlock strides
+    large,      // at most the row's kernel_h x kernel_w and strides
     blocks,     // side by side: kernel_w = stride_w, at most the row's kernel_h x kernel_w; stride_w: exactly so, 0: any.
                 // They lie inside the input, at least kLeastBlocks in a row
     fixed,      // exactly the row's kernel and stride, padding smaller than the kernel
