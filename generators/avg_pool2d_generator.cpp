@@ -165,7 +165,7 @@ public:
             // the order of the sums matters.
             Expr one = strict_float(1.0f / ((*divisor_y)(0) * (*divisor_x)(0)));
             Expr own = strict_float(sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)));
-            output(v.order(layout)) = select(*uniform == 1, strict_float(sum * one), own) + *positive_zero;
+            output(v.order(layout)) = select(*uniform == 1, sum * one, own) + *positive_zero;
         } else if (window == Window::blocks || window == Window::global) {  // all windows have one divisor
             output(v.order(layout)) = sum / ((*divisor_y)(0) * (*divisor_x)(0)) + *positive_zero;
         } else {

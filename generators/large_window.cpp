@@ -136,20 +136,25 @@ struct Axis {
     }
     Expr direct() const { return kernel < (kRows + 1) * stride; }
     Expr block() const { return kRows * stride; }
+    // Where the whole blocks begin behind the oldest.
+    Expr offset() const { return select(stride == 1, 0, gap); }
 };
 
 // The sums of the latest whole blocks, each a row of `pitch` floats: the last 4 one by one, and of each 4 on end. Blocks are
-// numbered in the order in which they enter.
+// numbered in the order in which they enter. Of a block's rest, see two_stacks.
 struct Wholes {
     Expr count, slots, pitch;
-    Floats ones, fours;
+    Floats ones, fours, rests;
 
-    static Expr size(const Axis &axis, const Expr &pitch) { return (large_wholes(axis.kernel, axis.stride) + 4) * pitch; }
+    static Expr size(const Axis &axis, const Expr &pitch) { return (large_wholes(axis.kernel, axis.stride) + 6) * pitch; }
     Wholes(Sequence &s, const Axis &axis, const Expr &row_floats, const std::string &memory, const Expr &begin)
         : count(s.let("count", max(axis.wholes, 0))), slots(s.let("slots", max(count, 1))), pitch(row_floats), ones{memory, begin},
-          fours{memory, s.let("fours", begin + 4 * row_floats)} {}
+          fours{memory, s.let("fours", begin + 6 * row_floats)}, rests{memory, s.let("rests", begin + 4 * row_floats)} {}
 
     Expr one(const Expr &block, const Expr &at, int lanes) const { return ones.load((block & 3) * pitch + at, lanes); }
+    // Floats may be visited twice: what the next block will find lies apart from what this one does.
+    Expr rest(const Expr &block, const Expr &at, int lanes) const { return rests.load((block & 1) * pitch + at, lanes); }
+    Stmt leave_rest(const Expr &block, const Expr &at, const Expr &value) const { return rests.store(((block + 1) & 1) * pitch + at, value); }
     // Adds the blocks before `block`, of which all or none are behind `at`. four_slot: block % slots.
     Stmt add_to(const Local &sum, const Expr &block, const Expr &four_slot, const Expr &at, int lanes) const {
         return Block::make(loop("fours", count / 4, [&](const Expr &four) {
@@ -269,11 +274,16 @@ private:
         return loop("row", count, [&](const Expr &t) { return sum.add(row(y + t, in, lanes, checked)); });
     }
 
-    // The whole blocks below the first windows.
+    // What is below the oldest block of the first windows.
     Stmt first_wholes(const Columns &columns, const Wholes &wholes) const {
-        return loop("first_whole", y_->wholes, [&](const Expr &t) {
+        const Stmt rest = floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
+            const Local sum("sum", lanes);
+            return sum.within(Block::make({sum.zero(), add_rows(sum, start(0) + (y_->wholes + 1) * kRows, y_->gap, in, lanes),
+                                           wholes.leave_rest(y_->wholes, columns.ring + at, sum.load(0, lanes))}));
+        });
+        const Stmt all = loop("first_whole", y_->wholes, [&](const Expr &t) {
             Sequence s;
-            const Expr block = t + 1, y = s.let("y", start(0) + block * y_->block() + y_->gap);
+            const Expr block = t + 1, y = s.let("y", start(0) + block * y_->block() + y_->offset());
             const Expr slot = s.let("slot", (block - 3) % wholes.slots);
             s.add(floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
                 const Local group("group", lanes), sum("sum", lanes);
@@ -287,35 +297,33 @@ private:
             }));
             return s.done();
         });
+        return Block::make(all, if_else(y_->stride == 1 && !y_->direct(), rest));
     }
 
     // The sums of kRows output rows from the one on whose windows begin in row y. block: the one that enters the wholes.
     Stmt column_sums(const Columns &columns, const Wholes &wholes, const Expr &block, const Expr &y) const {
         Sequence s;
         const Expr slot = s.let("slot", block % wholes.slots), entered = s.let("entered", (block - 3) % wholes.slots);
-        const auto middles = [&](bool checked) {
+        const auto middles = [&](bool gap) {
             return floats(columns, kChunk, [&](const Expr &at, const Expr &in, int lanes) {
                 const Local sum("sum", lanes), group("group", lanes);
-                return sum.within(group.within(Block::make({
-                    sum.zero(),
-                    loop("gap", (y_->gap + 7) / 8, [&](const Expr &g) {
-                        return Block::make({group.zero(), add_rows(group, y + y_->block() + g * 8, min(y_->gap - g * 8, 8), in, lanes, checked),
-                                            sum.add(group.load(0, lanes))});
-                    }),
-                    wholes.add_to(sum, block, slot, columns.ring + at, lanes),
-                    middle_.store(at, sum.load(0, lanes)),
-                })));
+                const Stmt gaps = loop("gap", (y_->gap + 7) / 8, [&](const Expr &g) {
+                    return Block::make({group.zero(), add_rows(group, y + y_->block() + g * 8, min(y_->gap - g * 8, 8), in, lanes), sum.add(group.load(0, lanes))});
+                });
+                const Stmt add = wholes.add_to(sum, block, slot, columns.ring + at, lanes), keep = middle_.store(at, sum.load(0, lanes));
+                return sum.within(gap ? group.within(Block::make({sum.zero(), gaps, add, keep})) : Block::make({sum.zero(), add, keep}));
             });
         };
-        const auto stacks = [&](bool checked) {
-            return Block::make(middles(checked), floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
-                const auto tap = [&](const Expr &t) { return row(y + t, in, lanes, checked); };
+        const auto stacks = [&](int gap) {
+            return floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
+                const bool checked = gap < 0;
                 Sequence stack;
-                const Expr newest = two_stacks(stack, middle_.load(at, lanes), [&](int i) { return tap(i); }, [&](int i) { return tap(y_->kernel - 1 + i); },
-                                               [&](int i, const Expr &value) { stack.add(vertical_.store(columns.at(i, at), value)); });
-                stack.add(wholes.enter(block, entered, columns.ring + at, newest));
+                stack.add(two_stacks({middle_.load(at, lanes), gap, y_->gap}, wholes, block, entered, columns.ring + at,
+                                     [&](int i) { return row(y + i, in, lanes, checked); }, [&](int i) { return row(y + y_->kernel - 1 + i, in, lanes, checked); },
+                                     [&](const Local &sum, const Expr &from, const Expr &count) { return add_rows(sum, y + y_->kernel - 1 + from, count, in, lanes); },
+                                     [&](int i, const Expr &value) { return vertical_.store(columns.at(i, at), value); }));
                 return stack.done();
-            }));
+            });
         };
         const Stmt strided = Block::make(middles(true), floats(columns, 1, [&](const Expr &at, const Expr &in, int lanes) {
             const auto add = [&](const Local &sum, const Expr &first) { return add_rows(sum, y + first, y_->stride, in, lanes); };
@@ -333,22 +341,52 @@ private:
             return sum.within(Block::make(all));
         });
         const Expr inside = y >= 0 && y + y_->kernel + kRows - 1 <= height_;
-        s.add(if_else(y_->direct(), direct, if_else(y_->stride == 1, if_else(inside, stacks(false), stacks(true)), strided)));
+        const Stmt unit = Block::make(middles(false), if_else(inside, by_gap(*y_, stacks), stacks(-1)));
+        s.add(if_else(y_->direct(), direct, if_else(y_->stride == 1, unit, strided)));
         return s.done();
     }
 
-    // Of windows that move by one: oldest(i) and newest(i) are the values that the windows before and behind `middle` have.
-    // put(i, sum) for the windows in their order; returns the sum of the newest.
-    static Expr two_stacks(Sequence &s, Expr sum, const std::function<Expr(int)> &oldest, const std::function<Expr(int)> &newest,
-                           const std::function<void(int, const Expr &)> &put) {
+    // What is usual, for each gap.
+    static Stmt by_gap(const Axis &axis, const std::function<Stmt(int)> &variant) {
+        Stmt result = variant(0);
+        for (int gap = 1; gap < kRows; ++gap) result = if_else(axis.gap == gap, variant(gap), result);
+        return result;
+    }
+
+    // Of windows that move by one: oldest(i) and newest(i) are the values before and behind what all of them cover, but for
+    // the gap, whose sum is wholes.rest(): it and the newest values up to there are the block that enters, and what is behind
+    // is the next gap. put(i, sum) for the windows in their order. gap: known, or -1: add_newest(sum, from, count) adds those.
+    struct Middle {
+        Expr sum;
+        int known_gap;
+        Expr gap;
+    };
+    static Stmt two_stacks(const Middle &middle, const Wholes &wholes, const Expr &block, const Expr &entered, const Expr &at, const std::function<Expr(int)> &oldest,
+                           const std::function<Expr(int)> &newest, const std::function<Stmt(const Local &, const Expr &, const Expr &)> &add_newest,
+                           const std::function<Stmt(int, const Expr &)> &put) {
+        Sequence s;
+        const int lanes = middle.sum.type().lanes(), gap = middle.known_gap;
         std::vector<Expr> suffix(kRows);
+        Expr sum = middle.sum;
         for (int i = kRows; i-- > 0;) sum = suffix[static_cast<std::size_t>(i)] = s.let("suffix", plus(sum, oldest(i)));
-        Expr prefix;
+        Expr prefix, rest;
+        if (gap != 0) prefix = s.let("gap", wholes.rest(block, at, lanes));
         for (int i = 0; i < kRows; ++i) {
-            prefix = s.let("prefix", i == 0 ? newest(i) : plus(prefix, newest(i)));
-            put(i, plus(suffix[static_cast<std::size_t>(i)], prefix));
+            const Expr tap = s.let("tap", newest(i));
+            prefix = prefix.defined() ? s.let("prefix", plus(prefix, tap)) : tap;
+            s.add(put(i, plus(suffix[static_cast<std::size_t>(i)], prefix)));
+            if (gap < 0) continue;
+            if (i == kRows - 1 - gap) s.add(wholes.enter(block, entered, at, prefix));
+            if (i > kRows - 1 - gap) rest = rest.defined() ? s.let("rest", plus(rest, tap)) : tap;
         }
-        return prefix;
+        if (rest.defined()) s.add(wholes.leave_rest(block, at, rest));
+        if (gap < 0) {
+            const Local whole("whole", lanes), next("next", lanes);
+            s.add(whole.within(Block::make({whole.store(0, wholes.rest(block, at, lanes)), add_newest(whole, 0, kRows - middle.gap),
+                                            wholes.enter(block, entered, at, whole.load(0, lanes))})));
+            s.add(next.within(Block::make({next.zero(), add_newest(next, kRows - middle.gap, middle.gap), wholes.leave_rest(block, at, next.load(0, lanes))})));
+        }
+        return s.done();
     }
 
     // Of windows that move by more. add_oldest(sum, i) and add_newest(sum, i) add all values of such a step.
@@ -577,7 +615,7 @@ private:
                 })));
                 const Expr uniform = argument(kUniformDivisor);
                 const auto outputs = [&](bool one_divisor) { return row_sums(across, t, t - before, slot, row_block * kRows, count, one_divisor); };
-                c.add(if_else(t >= before, if_else(uniform == 1, outputs(true), outputs(false)), if_else(t >= 2 && !x_->direct(), first_sums(across, t, to))));
+                c.add(if_else(t >= before, if_else(uniform == 1, outputs(true), outputs(false)), if_else(t >= 1 && !x_->direct(), first_sums(across, t, to - select(x_->stride == 1, x_->gap, 0) * (kRows * lanes_)))));
                 return c.done();
             }));
             return b.done();
@@ -590,7 +628,7 @@ private:
         return loop("column", count, [&](const Expr &q) { return sum.add(vertical_.load(from + q * (kRows * lanes_) + i * lanes_, lanes)); });
     }
 
-    // The block's sums of columns, before the first window.
+    // The sums of a block of columns, before the first window.
     Stmt first_sums(const Wholes &wholes, const Expr &block, const Expr &from) const {
         Sequence s;
         const Expr entered = s.let("entered", (block - 3) % wholes.slots);
@@ -602,6 +640,8 @@ private:
                     return Block::make({group.zero(), add_columns(group, from + g * x_->stride * (kRows * lanes_), x_->stride, i, lanes_), sum.add(group.load(0, lanes_))});
                 }),
                 wholes.enter(block, entered, i * lanes_, sum.load(0, lanes_)),
+                if_else(x_->stride == 1, Block::make({sum.zero(), add_columns(sum, from + kRows * (kRows * lanes_), x_->gap, i, lanes_),
+                                                      wholes.leave_rest(block, i * lanes_, sum.load(0, lanes_))})),
             })));
         }));
         return s.done();
@@ -625,20 +665,21 @@ private:
             const int lanes = lanes_ * kChunk;
             const Local sum("sum", lanes);
             const Expr i = chunk * kChunk;
-            return sum.within(Block::make({sum.zero(), add_columns(sum, oldest + x_->block() * column, x_->gap, i, lanes),
+            return sum.within(Block::make({sum.zero(), add_columns(sum, oldest + x_->block() * column, x_->offset(), i, lanes),
                                            wholes.add_to(sum, block, four_slot, i * lanes_, lanes), across_.store(i * lanes_, sum.load(0, lanes))}));
         });
-        const auto stacks = [&](bool full) {
+        const auto stacks = [&](int gap) {
             return loop("row", count, [&](const Expr &i) {
                 Sequence stack;
                 const Expr at = stack.let("row_at", i * lanes_);
                 const auto tap = [&](const Expr &from, int q) { return vertical_.load(from + q * column + at, lanes_); };
-                const Expr sum = two_stacks(stack, across_.load(at, lanes_), [&](int q) { return tap(oldest, q); }, [&](int q) { return tap(newest, q); },
-                                            [&](int q, const Expr &value) {
-                                                const Stmt one = put(i, q, value);
-                                                stack.add(full ? one : if_else(q < outputs, one));
-                                            });
-                stack.add(wholes.enter(block, entered, at, sum));
+                stack.add(two_stacks({across_.load(at, lanes_), gap, x_->gap}, wholes, block, entered, at, [&](int q) { return tap(oldest, q); },
+                                     [&](int q) { return tap(newest, q); },
+                                     [&](const Local &sum, const Expr &from, const Expr &n) { return add_columns(sum, newest + from * column, n, i, lanes_); },
+                                     [&](int q, const Expr &value) {
+                                         const Stmt one = put(i, q, value);
+                                         return gap < 0 ? if_else(q < outputs, one) : one;
+                                     }));
                 return stack.done();
             });
         };
@@ -658,7 +699,7 @@ private:
                 return sum.within(Block::make({sum.zero(), add_columns(sum, oldest + q * x_->stride * column, x_->kernel, i, lanes_), put(i, q, sum.load(0, lanes_))}));
             });
         });
-        const Stmt unit = one_divisor ? if_else(outputs == kRows, stacks(true), stacks(false)) : stacks(false);
+        const Stmt unit = one_divisor ? if_else(outputs == kRows, by_gap(*x_, stacks), stacks(-1)) : stacks(-1);
         s.add(if_else(x_->direct(), direct, Block::make(middles, if_else(x_->stride == 1, unit, strided))));
         return s.done();
     }
