@@ -416,7 +416,7 @@ private:
         vertical_ = place(s, kRows * pitch_);
         middle_ = place(s, pitch_);
         across_ = place(s, pitch_);
-        whole_ = place(s, 2 * pitch_);
+        whole_ = place(s, pitch_);
         four_ = place(s, 2 * pitch_);
         const Wholes wholes = place_wholes(s, *y_, pitch_);
         // Sums are stored where loads of whole vectors will find them.
@@ -442,74 +442,109 @@ private:
     }
 
     // The sums of the windows of row i that begin at each float, into across_: of as many floats as a vector has, by
-    // doubling within two vectors next to each other, which `count` of add up to a window but for `rest` floats. Those are
-    // among the doubled ones.
+    // doubling, which `count` of add up to a window but for `rest` floats, and those are among the doubled ones.
     Stmt chain(const Expr &i) {
+        constexpr int kFew = 4;  // counts below are added while they are in registers
         int levels = 0;
         while (1 << levels < lanes_) ++levels;
-        Sequence s;
-        const Expr count = whole_vectors_, vectors = s.let("vectors", (starts_ + lanes_ - 1) / lanes_ + levels + count);
-        outputs_at_ = (levels + count) * lanes_;
+        const Expr count = whole_vectors_, first = count + levels - 1, vectors = (starts_ + lanes_ - 1) / lanes_ + first;
+        outputs_at_ = first * lanes_;
         Stmt result;
         for (int rest = 0; rest < lanes_; ++rest) {
-            const auto variant = [&](bool one) {
-                std::vector<Local> sums, parts;
-                for (int l = 0; l < levels; ++l) {
-                    sums.emplace_back("sums", lanes_);
-                    parts.emplace_back("parts", lanes_);
-                }
-                const Local whole("whole", lanes_), sum("sum", lanes_);
-                std::vector<Stmt> init = {whole.zero()};
-                for (int l = 0; l < levels; ++l) init.insert(init.end(), {sums[static_cast<std::size_t>(l)].zero(), parts[static_cast<std::size_t>(l)].zero()});
-                init.push_back(loop("vector", vectors, [&](const Expr &vector) {
-                    Sequence v;
-                    const Expr at = vector * lanes_;
-                    Expr newest = v.let("tap", vertical_.load(i * pitch_ + align_ + at, lanes_)), part;
+            Stmt variants = doubled(i, levels, rest, vectors, [&](const Expr &at, const Expr &whole, const Expr &part) {
+                return Block::make(whole_.store(at, whole), across_.store(at, part));
+            });
+            for (int few = 0; few < kFew; ++few) {
+                std::vector<Local> earlier;
+                for (int n = 0; n < few; ++n) earlier.emplace_back("whole", lanes_);
+                Stmt sums = doubled(i, levels, rest, vectors, [&](const Expr &at, const Expr &whole, const Expr &part) {
+                    Sequence s;
+                    Expr sum = part, newer = whole;
                     std::vector<Stmt> carried;
-                    for (int l = 0; l < levels; ++l) {
-                        const int taps = 1 << l;
-                        const Local &of = sums[static_cast<std::size_t>(l)];
-                        const Expr older = v.let("older", of.load(0, lanes_));
-                        carried.push_back(of.store(0, newest));
-                        if (rest & taps) {
-                            const Expr piece = v.let("piece", shifted(older, newest, rest & ~(2 * taps - 1)));
-                            part = part.defined() ? v.let("part", plus(part, piece)) : piece;
-                        }
-                        newest = v.let("doubled", plus(older, shifted(older, newest, taps)));
-                        if (part.defined() && l + 1 < levels) {
-                            const Local &kept = parts[static_cast<std::size_t>(l)];
-                            const Expr earlier = v.let("earlier", kept.load(0, lanes_));
-                            carried.push_back(kept.store(0, part));
-                            part = earlier;
-                        }
+                    for (const Local &each : earlier) {
+                        const Expr old = s.let("whole", each.load(0, lanes_));
+                        sum = plus(sum, old);
+                        carried.push_back(each.store(0, newer));
+                        newer = old;
                     }
-                    if (one) {
-                        const Expr earlier = v.let("earlier", whole.load(0, lanes_));
-                        v.add(across_.store(at, part.defined() ? plus(part, earlier) : earlier));
-                        carried.push_back(whole.store(0, newest));
-                    } else {
-                        v.add(sum.store(0, part.defined() ? part : make_zero(Float(32, lanes_))));
-                        // Places in whole_ and four_ begin `count` vectors late, so that those before exist.
-                        const Expr to = v.let("to", at + count * lanes_);
-                        v.add(loop("fours", count / 4, [&](const Expr &f) { return sum.add(four_.load(to - (4 * f + 1) * lanes_, lanes_)); }));
-                        v.add(loop("ones", count % 4, [&](const Expr &o) { return sum.add(whole_.load(to - (count / 4 * 4 + o + 1) * lanes_, lanes_)); }));
-                        v.add(whole_.store(to, newest));
-                        const auto before = [&](int n) { return whole_.load(to - n * lanes_, lanes_); };
-                        v.add(if_else(count >= 4, four_.store(to, plus(plus(newest, before(1)), plus(before(2), before(3))))));
-                        v.add(across_.store(at, sum.load(0, lanes_)));
-                    }
-                    v.add(Block::make(carried));
-                    return v.done();
-                }));
-                Stmt body = whole.within(sum.within(Block::make(init)));
-                for (int l = 0; l < levels; ++l) body = sums[static_cast<std::size_t>(l)].within(parts[static_cast<std::size_t>(l)].within(body));
-                return body;
-            };
-            const Stmt variants = if_else(count == 1, variant(true), variant(false));
+                    s.add(across_.store(at, sum));
+                    for (const Stmt &each : carried) s.add(each);
+                    return s.done();
+                });
+                for (const Local &each : earlier) sums = each.within(Block::make(each.zero(), sums));
+                variants = if_else(count == few, sums, variants);
+            }
             result = result.defined() ? if_else(x_->kernel % lanes_ == rest, variants, result) : variants;
         }
-        s.add(result);
-        return s.done();
+        return Block::make(result, if_else(count >= kFew, wholes_in_line(count, vectors)));
+    }
+
+    // put(place, sum of lanes_ floats, sum of `rest` floats) for each vector, of which the first levels - 1 mean nothing.
+    Stmt doubled(const Expr &i, int levels, int rest, const Expr &vectors, const std::function<Stmt(Expr, Expr, Expr)> &put) const {
+        std::vector<Local> sums, parts;
+        for (int l = 0; l < levels; ++l) {
+            sums.emplace_back("sums", lanes_);
+            parts.emplace_back("parts", lanes_);
+        }
+        Stmt result = loop("vector", vectors, [&](const Expr &vector) {
+            Sequence v;
+            const Expr at = vector * lanes_;
+            // The first doubling by loads, of which there are few: shuffles are what limits this loop.
+            const auto tap = [&](int t) { return vertical_.load(i * pitch_ + align_ + at + t, lanes_); };
+            Expr newest = v.let("doubled", plus(tap(0), tap(1))), part;
+            std::vector<Stmt> carried;
+            const auto carry = [&](const Local &by, const Expr &value) {
+                const Expr earlier = v.let("earlier", by.load(0, lanes_));
+                carried.push_back(by.store(0, value));
+                return earlier;
+            };
+            if (rest & 1) part = carry(parts[0], tap(rest - 1));
+            for (int l = 1; l < levels; ++l) {
+                const int taps = 1 << l;
+                const Expr older = carry(sums[static_cast<std::size_t>(l)], newest);
+                if (rest & taps) {
+                    const Expr piece = v.let("piece", shifted(older, newest, rest & ~(2 * taps - 1)));
+                    part = part.defined() ? v.let("part", plus(part, piece)) : piece;
+                }
+                newest = v.let("doubled", plus(older, shifted(older, newest, taps)));
+                if (part.defined() && l + 1 < levels) part = carry(parts[static_cast<std::size_t>(l)], part);
+            }
+            v.add(put(at, newest, part.defined() ? part : make_zero(Float(32, lanes_))));
+            for (const Stmt &each : carried) v.add(each);
+            return v.done();
+        });
+        for (const std::vector<Local> *locals : {&sums, &parts}) {
+            for (const Local &each : *locals) result = each.within(Block::make(each.zero(), result));
+        }
+        return result;
+    }
+
+    // across_ += the `count` vectors before, of whole_: 4 on end together, into four_.
+    Stmt wholes_in_line(const Expr &count, const Expr &vectors) const {
+        const Local older("older", lanes_), pair("pair", lanes_), older_pair("pair", lanes_);
+        Stmt result;
+        for (int ones = 0; ones < 4; ++ones) {
+            const Stmt variant = loop("vector", vectors, [&](const Expr &vector) {
+                Sequence v;
+                const Local sum("sum", lanes_);
+                const Expr at = vector * lanes_, whole = v.let("whole", whole_.load(at, lanes_));
+                const Expr two = v.let("two", plus(older.load(0, lanes_), whole));
+                // four_ begins `count` vectors late, so that there are some before the first.
+                const Expr to = v.let("to", at + count * lanes_);
+                v.add(four_.store(to, plus(older_pair.load(0, lanes_), two)));
+                v.add(older.store(0, whole));
+                v.add(older_pair.store(0, pair.load(0, lanes_)));
+                v.add(pair.store(0, two));
+                Expr one = across_.load(at, lanes_);
+                for (int n = 1; n <= ones; ++n) one = plus(one, whole_.load(at - n * lanes_, lanes_));
+                v.add(sum.within(Block::make({sum.store(0, one), loop("fours", count / 4, [&](const Expr &f) { return sum.add(four_.load(to - (4 * f + ones + 1) * lanes_, lanes_)); }),
+                                              across_.store(at, sum.load(0, lanes_))})));
+                return v.done();
+            });
+            result = result.defined() ? if_else(count % 4 == ones, variant, result) : variant;
+        }
+        for (const Local *each : {&older, &pair, &older_pair}) result = each->within(Block::make(each->zero(), result));
+        return result;
     }
 
     // The same where taps lie step_ floats apart: columns are added by 4 and by 8, and windows from those.

@@ -121,7 +121,7 @@ Int large_strip_pitch(Int columns, Int kernel, Int stride, Int lanes) {
 // Rows of the pitch, in lines: sums of a block's rows, and what else generators/large_window.cpp keeps.
 template <class Int>
 Int large_lines(Int kernel_h, Int stride_h) {
-    return kLargeBlock + 12 + large_wholes(kernel_h, stride_h);
+    return kLargeBlock + 11 + large_wholes(kernel_h, stride_h);
 }
 inline std::int64_t large_workspace(std::int64_t columns, std::int64_t kernel_h, std::int64_t kernel_w, std::int64_t stride_h,
                                     std::int64_t stride_w, std::int64_t step, std::int64_t lanes) {
