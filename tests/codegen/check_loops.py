@@ -92,7 +92,6 @@ EXCEPTIONS = [
     Excepted(LANES, "nchw_(a\\d+_streaming_)?2x2s2", "x86-64-sse41", 5, "padded or narrow boxes", loops=4),
     Excepted(LANES, "(nchw|nhwc_c3)_blocks", ".*", 8, "columns that are a window apart are loaded one by one", loops=2),
     Excepted(STEADY_SPILLS, "nchw_blocks", "x86-64-sse41", 4, "16 vectors of sums in 16 registers"),
-    Excepted(STEADY_SPILLS, "nhwc_large", "x86-64-sse41", 5, "its running sums in 16 registers"),
     Excepted(LANES, "nchw_large", ".*", 16, "strides above 1: sums are picked one by one out of the row of sums", loops=2),
     Excepted(CLEAN, "nhwc_c3_.*", ".*", 0, "what is above leaves few"),
 ]
