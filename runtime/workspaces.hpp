@@ -10,7 +10,7 @@ namespace halpool {
 
 // Workspaces of one size, aligned to kWorkspaceAlignment. One exists from the start, so that taking one never fails; more are
 // allocated where several are taken at once, and kept. Any number of threads at once.
-class Workspaces {
+class alignas(64) Workspaces {
 public:
     explicit Workspaces(std::size_t floats);  // throws std::bad_alloc
     ~Workspaces();

@@ -24,6 +24,7 @@ WINDOW, CALL, PLAN, SHARES = \
 ALGORITHM, SCHEDULE, GENERATOR = "generators/pool_algorithm.cpp", "generators/cpu_schedule.cpp", \
     "generators/avg_pool2d_generator.cpp"
 WALK, LARGE = "generators/window_walk.cpp", "generators/large_window.cpp"
+CONVENTION = "include/halpool/internal/kernel_convention.h"
 
 
 def tile_split(columns, rows, order):

@@ -1,5 +1,6 @@
 // Execution does not write to the plan, which threads share without a lock, nor do kernels write to the arguments that it
-// prepares for them: here plans lie in memory that cannot be written.
+// prepares for them: here plans lie in memory that cannot be written. Workspaces alone are not the plan's own: they are taken
+// by atomic operations, and the only thing on cache lines of its own.
 #include "aligned_floats.hpp"
 #include "every_window_class.hpp"
 #include "kernels_under_test.hpp"
@@ -43,7 +44,7 @@ Arena &arena() {
 }
 
 void *allocate(std::size_t size, std::size_t alignment) {
-    if (arena().open) return arena().allocate(size, alignment);
+    if (arena().open && alignment <= alignof(std::max_align_t)) return arena().allocate(size, alignment);
     void *const memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     if (!memory) throw std::bad_alloc();
     return memory;
