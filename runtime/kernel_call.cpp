@@ -3,6 +3,7 @@
 #include "streaming.hpp"
 
 #include <algorithm>
+#include <thread>
 
 namespace halpool {
 namespace {
@@ -97,7 +98,10 @@ void KernelCall::prepare_large(const Problem &p, const KernelRow &row) {
     const std::int64_t pieces = (columns_ + most - 1) / most;
     most_columns_ = (columns_ + pieces - 1) / pieces;
     if (planar) most_columns_ = (most_columns_ + lanes - 1) / lanes * lanes;
-    workspaces_ = std::make_unique<Workspaces>(static_cast<std::size_t>(workspace(std::min(most_columns_, columns_))));
+    // One for each thread that computes at once; where callers bring more than there are cores, some wait for others.
+    const std::int64_t at_once = std::max<std::int64_t>(std::min<std::int64_t>(std::thread::hardware_concurrency(), shares_.most()), 1);
+    workspaces_ = std::make_unique<Workspaces>(static_cast<std::int32_t>(std::min<std::int64_t>(at_once, Workspaces::kMost)),
+                                               static_cast<std::size_t>(workspace(std::min(most_columns_, columns_))));
 }
 
 void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
@@ -224,8 +228,8 @@ int KernelCall::run(const float *input, float *output, const Box &box) const {
 template <class Run>
 int KernelCall::with_workspace(const Run &run) const {
     if (!workspaces_) return finish(run(nullptr));
-    float *const workspace = workspaces_->take();
-    const int status = finish(run(workspace));
+    const std::int32_t workspace = workspaces_->take();
+    const int status = finish(run(workspaces_->memory(workspace)));
     workspaces_->give_back(workspace);
     return status;
 }

@@ -27,8 +27,7 @@ public:
     // Whether the kernel can write there; run() needs it.
     bool takes_output(const float *output) const { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
 
-    // The whole output, or a box of it. 0, or what the kernel returned. Any number of threads at once. Allocate nothing but, for
-    // large windows, a workspace where more threads are at it than ever before.
+    // The whole output, or a box of it. 0, or what the kernel returned. Allocate nothing; any number of threads at once.
     int run(const float *input, float *output) const;
     int run(const float *input, float *output, const Box &box) const;
 

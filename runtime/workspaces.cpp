@@ -2,45 +2,43 @@
 
 #include <halpool/internal/kernel_convention.h>
 
-#include <algorithm>
 #include <new>
 #include <thread>
 
 namespace halpool {
 
-Workspaces::Workspaces(std::size_t floats) : floats_(floats) {
-    float *const first = allocate();
-    if (!first) throw std::bad_alloc();
-    spare_[0] = first;
-}
-
-Workspaces::~Workspaces() {
-    for (std::atomic<float *> &each : spare_) ::operator delete(each.load(), std::align_val_t(kWorkspaceAlignment));
-}
-
-float *Workspaces::allocate() const {
-    auto *const memory = static_cast<float *>(::operator new(floats_ * sizeof(float), std::align_val_t(kWorkspaceAlignment), std::nothrow));
-    if (memory) std::fill_n(memory, floats_, 0.0f);  // what is computed from what was there is not used, but may be slow
-    return memory;
-}
-
-float *Workspaces::take() {
-    for (;;) {
-        for (std::atomic<float *> &each : spare_) {
-            if (each.load(std::memory_order_relaxed) == nullptr) continue;
-            if (float *const workspace = each.exchange(nullptr, std::memory_order_acquire)) return workspace;
+Workspaces::Workspaces(std::int32_t count, std::size_t floats) : count_(count) {
+    for (std::int32_t i = 0; i < count_; ++i) {
+        void *const memory = ::operator new(floats * sizeof(float), std::align_val_t(kWorkspaceAlignment), std::nothrow);
+        if (!memory) {
+            release();
+            throw std::bad_alloc();
         }
-        if (float *const workspace = allocate()) return workspace;
-        std::this_thread::yield();
+        memory_[static_cast<std::size_t>(i)] = static_cast<float *>(memory);
     }
 }
 
-void Workspaces::give_back(float *workspace) {
-    for (std::atomic<float *> &each : spare_) {
-        float *none = nullptr;
-        if (each.compare_exchange_strong(none, workspace, std::memory_order_release, std::memory_order_relaxed)) return;
-    }
-    ::operator delete(workspace, std::align_val_t(kWorkspaceAlignment));
+Workspaces::~Workspaces() { release(); }
+
+void Workspaces::release() {
+    for (float *each : memory_) ::operator delete(each, std::align_val_t(kWorkspaceAlignment));
 }
+
+std::int32_t Workspaces::take() {
+    std::uint32_t taken = taken_.load(std::memory_order_relaxed);
+    for (std::int32_t i = 0;;) {
+        const std::uint32_t bit = std::uint32_t{1} << i;
+        if (taken & bit) {
+            if (++i < count_) continue;
+            std::this_thread::yield();
+            taken = taken_.load(std::memory_order_relaxed);
+            i = 0;
+        } else if (taken_.compare_exchange_weak(taken, taken | bit, std::memory_order_acquire, std::memory_order_relaxed)) {
+            return i;
+        }
+    }
+}
+
+void Workspaces::give_back(std::int32_t number) { taken_.fetch_and(~(std::uint32_t{1} << number), std::memory_order_release); }
 
 }  // namespace halpool

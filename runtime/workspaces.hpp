@@ -1,32 +1,36 @@
-// Memory that kernels compute in, for as many calls at once as there are.
+// Memory that kernels compute in, for several calls at once.
 #ifndef HALPOOL_RUNTIME_WORKSPACES_HPP
 #define HALPOOL_RUNTIME_WORKSPACES_HPP
 
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace halpool {
 
-// Workspaces of one size, aligned to kWorkspaceAlignment. One exists from the start, so that taking one never fails; more are
-// allocated where several are taken at once, and kept. Any number of threads at once.
+// `count` (1 to kMost) workspaces of one size, aligned to kWorkspaceAlignment, all of them from the start: taking one allocates
+// nothing. Those that were never taken are not written to either. Any number of threads at once.
 class alignas(64) Workspaces {
 public:
-    explicit Workspaces(std::size_t floats);  // throws std::bad_alloc
+    static constexpr std::int32_t kMost = 32;
+
+    Workspaces(std::int32_t count, std::size_t floats);  // throws std::bad_alloc
     ~Workspaces();
     Workspaces(const Workspaces &) = delete;
     Workspaces &operator=(const Workspaces &) = delete;
 
-    // Waits for one where there is no memory for more.
-    float *take();
-    void give_back(float *workspace);
+    // Its number. Waits where all are taken.
+    std::int32_t take();
+    void give_back(std::int32_t number);
+    float *memory(std::int32_t number) const { return memory_[static_cast<std::size_t>(number)]; }
 
 private:
-    float *allocate() const;  // null: no memory
+    void release();
 
-    std::size_t floats_;
-    // Those that nobody has; null: none. More than the threads that a CPU of today has are freed.
-    std::array<std::atomic<float *>, 64> spare_{};
+    std::atomic<std::uint32_t> taken_{0};  // a bit each
+    std::int32_t count_;
+    std::array<float *, kMost> memory_{};
 };
 
 }  // namespace halpool
