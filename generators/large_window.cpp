@@ -370,7 +370,9 @@ private:
         Expr sum = middle.sum;
         for (int i = kRows; i-- > 0;) sum = suffix[static_cast<std::size_t>(i)] = s.let("suffix", plus(sum, oldest(i)));
         Expr prefix, rest;
-        if (gap != 0) prefix = s.let("gap", wholes.rest(block, at, lanes));
+        // No gap: nothing was left for this block.
+        const Expr left = gap < 0 ? Select::make(lanes == 1 ? middle.gap > 0 : Broadcast::make(middle.gap > 0, lanes), wholes.rest(block, at, lanes), make_zero(middle.sum.type())) : wholes.rest(block, at, lanes);
+        if (gap != 0) prefix = s.let("gap", left);
         for (int i = 0; i < kRows; ++i) {
             const Expr tap = s.let("tap", newest(i));
             prefix = prefix.defined() ? s.let("prefix", plus(prefix, tap)) : tap;
@@ -382,7 +384,7 @@ private:
         if (rest.defined()) s.add(wholes.leave_rest(block, at, rest));
         if (gap < 0) {
             const Local whole("whole", lanes), next("next", lanes);
-            s.add(whole.within(Block::make({whole.store(0, wholes.rest(block, at, lanes)), add_newest(whole, 0, kRows - middle.gap),
+            s.add(whole.within(Block::make({whole.store(0, left), add_newest(whole, 0, kRows - middle.gap),
                                             wholes.enter(block, entered, at, whole.load(0, lanes))})));
             s.add(next.within(Block::make({next.zero(), add_newest(next, kRows - middle.gap, middle.gap), wholes.leave_rest(block, at, next.load(0, lanes))})));
         }

@@ -1,10 +1,13 @@
 // In the programs that this is part of, memory that the runtime takes from the aligned operator new that does not throw, which
-// is that of the workspaces alone, lies between two inaccessible pages: a kernel that leaves its workspace crashes the test.
+// is that of the workspaces alone, lies between two inaccessible pages, all NaN: a kernel that leaves its workspace crashes the test,
+// and one that computes from what it did not put there shows.
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
@@ -28,6 +31,7 @@ void *operator new(std::size_t bytes, std::align_val_t alignment, const std::not
     char *const first = static_cast<char *>(memory) + page;
     if (mprotect(first, inside, PROT_READ | PROT_WRITE) != 0) return nullptr;
     void *const result = first + (inside - bytes) / align * align;
+    std::fill_n(static_cast<float *>(result), bytes / sizeof(float), std::numeric_limits<float>::quiet_NaN());
     const std::lock_guard<std::mutex> lock(mutex);
     mappings()[result] = {memory, inside + 2 * page};
     return result;
