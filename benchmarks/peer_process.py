@@ -36,6 +36,7 @@ class PeerProcess:
                                             stderr=self.stderr, text=True, env={**os.environ, **environment},
                                             preexec_fn=die_with_the_parent)
         except OSError as error:
+            self.stderr.close()
             raise PeerFailed(f"cannot be started: {error}") from error
 
     def ask(self, line):
@@ -66,6 +67,8 @@ class PeerProcess:
 
     def park(self):
         self.process.send_signal(signal.SIGSTOP)
+        if self.process.returncode is not None:
+            return  # it had ended, and send_signal has taken its exit status
         # Until all of its threads have stopped, or it has ended; WNOWAIT leaves its exit status for Popen.
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 

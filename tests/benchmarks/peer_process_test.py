@@ -72,6 +72,13 @@ sys.stdin.read()"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         with self.assertRaisesRegex(PeerFailed, "cannot be started"):
             PeerProcess("peer", ["/nonexistent/peer"], {})
 
+    def test_that_ended_after_its_answer_may_be_parked(self):
+        peer = self.start("input(); print('ok')")
+        self.assertEqual(peer.ask("ready"), [])
+        peer.resume()
+        peer.process.wait()
+        peer.park()
+
     def test_gets_its_own_environment(self):
         peer = self.start("import os; input(); print('ok', os.environ['OMP_NUM_THREADS'])", OMP_NUM_THREADS="2")
         self.assertEqual(peer.ask("ready"), ["2"])
