@@ -136,7 +136,12 @@ public:
             tree_stages = tree_sum(problem, v, nhwc ? threads / kChannelLanes : int(threads));
             stages.sum = tree_stages.sum;
         } else if (nhwc) {
+            problem.border = static_cast<int>(Border::none);
             stages = runtime_window_sum(problem, v, 16, 1, Float(64));
+            few_stages = runtime_window_sum(problem, v, 16, 1, Float(32));
+            Func sum("sum");
+            sum(v.order(layout)) = select(is_few(), few_stages.sum(v.arguments(layout)), stages.sum(v.arguments(layout)));
+            stages.sum = sum;
         } else {
             row_stages = row_sum(problem, v, vector);
             stages.sum = row_stages.sum;
@@ -193,6 +198,7 @@ private:
     bool side_by_side() const {
         return planar_fixed() && !walks() && lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w);
     }
+    Expr is_few() const { return input.dim(1).extent() <= 16 * 16; }
     bool on_device() const { return get_target().has_gpu_feature(); }
 
     void schedule_for_device() {
@@ -284,6 +290,8 @@ private:
             } else {
                 schedule_planar_tiles(output, stages, v, when, s);
             }
+        } else if (window == Window::global && nhwc) {
+            schedule_channels_last_global(output, stages, few_stages, is_few(), v, when, s);
         } else if (nhwc) {
             schedule_channels_last_runtime(output, stages, v, when, s);
         } else if (window == Window::global) {
@@ -310,7 +318,7 @@ private:
     Input<int> *divisor_begin_h = nullptr, *divisor_begin_w = nullptr, *divisor_end_h = nullptr, *divisor_end_w = nullptr;
     Input<float> *fixed_divisor = nullptr, *one = nullptr;
     OutputVariables v;
-    PoolStages stages;
+    PoolStages stages, few_stages;
     RowStages row_stages;
     SeparableStages separable_stages;
     BlockStages block_stages;

@@ -306,6 +306,25 @@ void schedule_channels_last_runtime(Func output, PoolStages &stages, const Outpu
     place_blocks(output, co, v.c, stages);
 }
 
+void schedule_channels_last_global(Func output, PoolStages &many, PoolStages &few, const Expr &is_few, const OutputVariables &v,
+                                   const CallConditions &when, const CpuSchedule &schedule) {
+    Var co("co"), ci("ci");
+    const auto strips = [&](Stage stage) {
+        const auto strip = [&](Stage stage, int lanes) {
+            stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci).reorder(ci, co, v.x, v.y, v.n);
+        };
+        for (int lanes = schedule.vector * schedule.channel_vectors; lanes > kNarrow; lanes /= 2) {
+            if (lanes >= schedule.vector) strip(stage.specialize(when.channels >= lanes), lanes);
+        }
+        strip(stage.specialize(when.channels >= kNarrow), kNarrow);
+        strip(stage, 1);
+    };
+    strips(output.specialize(is_few));
+    strips(output);
+    place_blocks(output, co, v.c, few);
+    place_blocks(output, co, v.c, many);
+}
+
 // The column sums of one tile of output columns lie in a buffer on the stack, of a constant size: kernels allocate nothing.
 void schedule_separable(Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
                         const CallConditions &when, const CpuSchedule &schedule) {
@@ -388,7 +407,7 @@ void schedule_blocks_of_width(Func output, BlockStages &stages, const OutputVari
         const int outputs = schedule.vector * vectors;
         if (outputs > lanes) side_by_side_tiles(output, v, when.width, outputs);
     }
-    if (lanes > kLeastBlocks) side_by_side_tiles(output, v, when.width, lanes);
+    side_by_side_tiles(output, v, when.width, lanes);
     side_by_side_tile(output, v, kLeastBlocks, kRows);
 
     const int width = stages.width;

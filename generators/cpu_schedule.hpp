@@ -49,6 +49,9 @@ void schedule_planar_runtime(Halide::Func output, PoolStages &stages, const Outp
                              const CallConditions &when, const CpuSchedule &schedule);
 void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                     const CallConditions &when, const CpuSchedule &schedule);
+// Channels-last: of few taps by `few`, of others by `many`; both sum in blocks.
+void schedule_channels_last_global(Halide::Func output, PoolStages &many, PoolStages &few, const Halide::Expr &is_few,
+                                   const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
 void schedule_separable(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
                         const CallConditions &when, const CpuSchedule &schedule);
 // Around the sums of LargeWindow: what is left is to divide and store them.
