@@ -164,7 +164,9 @@ public:
             };
             Expr one_factor = border == int(Border::none) || *uniform == 1;
             Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y, walks()));
-            output(v.order(layout)) = sum * factor + *positive_zero;
+            Expr zero = *positive_zero;
+            if (problem.side_by_side) zero = select(is_read_in_order(), read_in_order(problem, v, stages, zero), zero);
+            output(v.order(layout)) = sum * factor + zero;
         } else if (window == Window::large) {
             // Where all windows have one divisor, one division serves a whole row. strict_float also tells Halide that
             // the order of the sums matters.
@@ -197,6 +199,13 @@ private:
     bool walks() const { return planar_fixed() && walks_down(true, fixed_stride_w); }
     bool side_by_side() const {
         return planar_fixed() && !walks() && lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w);
+    }
+    // Planar windows side by side, of rows of more than one tile, as long as the first-level cache holds a row and the
+    // second-level cache does not hold the call.
+    Expr is_read_in_order() const {
+        Expr columns = input.dim(0).extent(), rows = output.dim(1).extent() * output.dim(2).extent() * int(fixed_kernel_h);
+        return border == int(Border::none) && columns > std::max(128, int(fixed_kernel_w) * int(tile_columns) * int(vector)) &&
+               columns <= 4096 && rows >= (1 << 18) / columns;
     }
     Expr is_few() const { return input.dim(1).extent() <= 16 * 16; }
     bool on_device() const { return get_target().has_gpu_feature(); }
@@ -284,7 +293,7 @@ private:
             if (fixed_plane_w > 0) {
                 schedule_planar_plane(output, v, when, s, fixed_plane_w);
             } else if (side_by_side()) {
-                schedule_planar_side_by_side(output, stages, v, when, s);
+                schedule_planar_side_by_side(output, stages, v, is_read_in_order(), when, s);
             } else if (walks()) {
                 schedule_planar_walk(output, v, when, s);
             } else {

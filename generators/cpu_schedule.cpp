@@ -115,9 +115,14 @@ void schedule_planar_plane(Func output, const OutputVariables &v, const CallCond
 }
 
 // tile_columns vectors of outputs at once where a row has so many.
-void schedule_planar_side_by_side(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+void schedule_planar_side_by_side(Func output, PoolStages &stages, const OutputVariables &v, const Expr &is_read_in_order, const CallConditions &when,
                                   const CpuSchedule &schedule) {
     Stage none = output.specialize(is_border(when, Border::none));
+    Stage in_order = none.specialize(is_read_in_order);
+    constexpr int kLine = 16;
+    side_by_side_tile(in_order.specialize(when.width % kLine == 0), v, kLine, 1, schedule.vector);
+    side_by_side_tile(in_order, v, schedule.vector, 1);
+    stages.touched.compute_at(output, Var("yo")).store_in(MemoryType::Register);
     if (schedule.streaming) {
         streaming_side_by_side_tiles(none, v, when.width, schedule);
     } else {

@@ -33,7 +33,7 @@ void schedule_planar_plane(Halide::Func output, const OutputVariables &v, const 
 void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                            const CallConditions &when, const CpuSchedule &schedule);
 // PoolProblem::side_by_side.
-void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
+void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const OutputVariables &v, const Halide::Expr &is_read_in_order, const CallConditions &when,
                                   const CpuSchedule &schedule);
 // PoolProblem::walks_down.
 void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when,

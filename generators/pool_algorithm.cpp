@@ -162,6 +162,16 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
     return stages;
 }
 
+Expr read_in_order(const PoolProblem &p, const OutputVariables &v, PoolStages &stages, const Expr &zero) {
+    constexpr int kLine = 16;  // floats
+    RDom lines(0, (p.x.input + kLine - 1) / kLine, 0, constant(p.y.kernel) - 1, "lines");
+    stages.touched = Func("touched");
+    stages.touched(v.y, v.c, v.n) = 0;
+    Expr element = load(p, {lines.x * kLine, scalar_index(p, p.y, window_start(p.y, v.y) + lines.y), v.c, v.n});
+    stages.touched(v.y, v.c, v.n) = stages.touched(v.y, v.c, v.n) | reinterpret<int>(element);
+    return reinterpret<float>(stages.touched(v.y, v.c, v.n) & reinterpret<int>(zero));
+}
+
 PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Expr block_w, Expr block_h,
                               Type accumulator) {
     PoolStages stages;

@@ -49,11 +49,16 @@ struct PoolStages {
     Halide::Func sum;  // of each window's taps, as float
     Halide::Func partial, total;
     Halide::RDom taps, blocks;
+    Halide::Func touched;  // side_by_side: read_in_order
     Halide::Func columns;  // on_device, planar windows side by side: the input's elements below a thread's outputs
 };
 
 // Windows of a constant extent: two separable, unrolled sums.
 PoolStages fixed_window_sum(const PoolProblem &problem, const OutputVariables &v);
+
+// +0, for which every line of each window's rows but the last is read first, where `touched` is computed for a whole row: so
+// memory is read from end to end, where sums alone would read the rows of a window side by side. zero: +0 that no compiler knows.
+Halide::Expr read_in_order(const PoolProblem &problem, const OutputVariables &v, PoolStages &stages, const Halide::Expr &zero);
 
 // Windows of an extent known at run time: float sums of blocks of taps, added up in `accumulator`. No chain of float
 // additions may exceed 16, which is what the accuracy contract asks for: blocks of at most 16 taps, and either at most
