@@ -24,6 +24,8 @@ static_assert(sizeof(KernelBuffer) == sizeof(halide_buffer_t) && sizeof(KernelDi
                   offsetof(KernelDimension, stride) == offsetof(halide_dimension_t, stride),
               "kernel_convention.h must describe Halide's buffers");
 
+constexpr int kAnyChannels = 1 << 20;
+
 enum class Window { generic, small, separable, large, blocks, fixed, global };
 
 class AvgPool2d : public Generator<AvgPool2d> {
@@ -39,7 +41,7 @@ public:
     // Planar, windows of stride 1: planes of exactly this extent, padded by fixed_padding on all sides; 0: any.
     GeneratorParam<int> fixed_plane_h{"fixed_plane_h", 0}, fixed_plane_w{"fixed_plane_w", 0}, fixed_padding{"fixed_padding", 0};
     GeneratorParam<int> vector{"vector", 8}, wide_vector{"wide_vector", 0}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
-    GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", 1 << 20};
+    GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", kAnyChannels};
     GeneratorParam<int> threads{"threads", 128};    // of device kernels
     GeneratorParam<int> alignment{"alignment", 1};  // kernel_convention.h: KernelRow
     GeneratorParam<bool> streaming{"streaming", false};
@@ -110,6 +112,11 @@ public:
 
         if (fixed) {
             stages = fixed_window_sum(problem, v);
+            if (may_walk_along()) {
+                Expr walked = walked_along_sum(problem, v), tiled = stages.sum(v.arguments(layout));
+                stages.sum = Func("sum");
+                stages.sum(v.order(layout)) = always_walks_along() ? walked : select(walks_along(), walked, tiled);
+            }
         } else if (window == Window::small) {
             stages = runtime_window_sum(problem, v, problem.x.kernel, 1, Float(32));  // at most 16 rows of 16 taps
         } else if (window == Window::separable) {
@@ -163,7 +170,9 @@ public:
                 return (*reciprocal)(x, unsafe_promise_clamped(height_class, 0, int(fixed_kernel_h) - 1));
             };
             Expr one_factor = border == int(Border::none) || *uniform == 1;
-            Expr factor = select(one_factor, factor_at(0, 0), factor_at(v.x, v.y, walks()));
+            Expr own_factor = factor_at(v.x, v.y, walks());
+            if (may_walk_along()) own_factor = steady(own_factor);
+            Expr factor = select(one_factor, factor_at(0, 0), own_factor);
             Expr zero = *positive_zero;
             if (problem.side_by_side) zero = select(is_read_in_order(), read_in_order(problem, v, stages, zero), zero);
             output(v.order(layout)) = sum * factor + zero;
@@ -183,7 +192,6 @@ public:
     void schedule() {
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(
             get_target().has_feature(Target::AVX), fixed_plane_w < int(vector) ? int(fixed_plane_w) : 0));
-        const bool nhwc = layout == Layout::nhwc;
         if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new LaneSums(vector, !get_target().has_feature(Target::RVV)));
@@ -197,6 +205,11 @@ public:
 private:
     bool planar_fixed() const { return !on_device() && window == Window::fixed && layout == Layout::nchw; }
     bool walks() const { return planar_fixed() && walks_down(true, fixed_stride_w); }
+    bool may_walk_along() const {
+        return !on_device() && window == Window::fixed && layout == Layout::nhwc && fixed_channels == 0 && fixed_stride_w == 1 && !streaming;
+    }
+    bool always_walks_along() const { return may_walk_along() && most_channels == kAnyChannels; }
+    Expr walks_along() const { return output.dim(0).extent() <= int(most_channels); }
     bool side_by_side() const {
         return planar_fixed() && !walks() && lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w);
     }
@@ -274,7 +287,8 @@ private:
         for (auto *buffer : {divisor_x, divisor_y}) buffer->dim(0).set_min(0);
         for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
 
-        const CpuSchedule s{vector, wide_vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming};
+        const int registers = get_target().arch == Target::X86 && !get_target().has_feature(Target::AVX512) ? 16 : 32;
+        const CpuSchedule s{vector, wide_vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming, registers};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
                                   output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, input.dim(0).extent()};
         if (fixed_channels > 0 && window == Window::fixed) {
@@ -288,7 +302,8 @@ private:
         } else if (window == Window::separable) {
             schedule_separable(output, separable_stages, layout, v, when, s);
         } else if (window == Window::fixed && nhwc) {
-            schedule_channels_last_fixed(output, stages, v, when, s);
+            if (may_walk_along()) schedule_channels_last_walk(always_walks_along() ? output : output.specialize(walks_along()), v, when, s);
+            if (!always_walks_along()) schedule_channels_last_fixed(output, stages, v, when, s);
         } else if (window == Window::fixed) {
             if (fixed_plane_w > 0) {
                 schedule_planar_plane(output, v, when, s, fixed_plane_w);

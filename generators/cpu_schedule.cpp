@@ -208,6 +208,40 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
     strips(output, 1, 1);
 }
 
+// Strips of channels and of tile_rows rows, along the rows: WindowWalk carries the columns' sums.
+void schedule_channels_last_walk(Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+    Var cw("cw"), co("co"), ci("ci"), cv("cv"), yo("yo"), yi("yi");
+    const auto strip = [&](Stage stage, int lanes, int vectors, int rows) {
+        stage.split(v.c, cw, ci, lanes * vectors, TailStrategy::ShiftInwards)
+            .split(ci, ci, cv, lanes)
+            .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)
+            .split(v.x, v.x, co, 1)  // a loop that bounds what schedule_channels_last_fixed places in one of that name
+            .reorder(cv, yi, ci, co, v.x, cw, yo, v.n)
+            .vectorize(cv)
+            .unroll(ci)
+            .unroll(yi)
+            .never_partition(v.x, cw);
+    };
+    const int lanes = schedule.vector;
+    const auto strips = [&](Stage stage, int rows) {
+        const auto strip_of = [&](int vectors, int rows, int least) {
+            const int channels = lanes * vectors;
+            Expr overlap = (channels - when.channels % channels) % channels;
+            strip(stage.specialize(when.channels >= std::max(channels, least) && overlap * 6 <= when.channels), lanes, vectors, rows);
+        };
+        constexpr int kFarApart = 256;  // pixels: of each as many bytes as the registers hold sums for
+        strip_of(4, schedule.registers < 32 ? 1 : rows, kFarApart);
+        strip_of(2, rows, 0);
+        strip(stage.specialize(when.channels >= lanes), lanes, 1, rows);
+        if (lanes > kNarrow) strip(stage.specialize(when.channels >= kNarrow), kNarrow, 1, rows);
+        strip(stage, 1, 1, rows);
+    };
+    Expr none = is_border(when, Border::none), tall = when.rows >= schedule.tile_rows;
+    strips(output.specialize(none && tall), schedule.tile_rows);
+    strips(output.specialize(tall), schedule.tile_rows);
+    strips(output, 1);
+}
+
 // A tile of tile_columns x tile_rows pixels and a strip of channels is computed from column sums in registers; rows in
 // one tile share what they load.
 void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputVariables &v,
@@ -233,7 +267,7 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
     };
     const auto by_columns = [&](Stage stage) {
         if (schedule.tile_columns > 1) {
-            full_tiles(stage.specialize(when.width >= schedule.tile_columns && when.channels <= schedule.most_channels), schedule.tile_columns);
+            full_tiles(stage.specialize(when.width >= schedule.tile_columns), schedule.tile_columns);
         }
         full_tiles(stage, 1);
     };
@@ -318,10 +352,11 @@ void schedule_channels_last_global(Func output, PoolStages &many, PoolStages &fe
         const auto strip = [&](Stage stage, int lanes) {
             stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci).reorder(ci, co, v.x, v.y, v.n);
         };
-        for (int lanes = schedule.vector * schedule.channel_vectors; lanes > kNarrow; lanes /= 2) {
-            if (lanes >= schedule.vector) strip(stage.specialize(when.channels >= lanes), lanes);
+        for (int vectors = schedule.channel_vectors; vectors > 0; vectors /= 2) {
+            const int lanes = schedule.vector * vectors;
+            strip(stage.specialize(when.channels >= lanes), lanes);
         }
-        strip(stage.specialize(when.channels >= kNarrow), kNarrow);
+        if (schedule.vector > kNarrow) strip(stage.specialize(when.channels >= kNarrow), kNarrow);
         strip(stage, 1);
     };
     strips(output.specialize(is_few));

@@ -14,9 +14,9 @@ struct CpuSchedule {
     int tile_columns;     // channels-last, fixed windows: output columns of one tile, which share column sums; planar,
                           // windows known at run time: vectors of columns summed side by side
     int channel_vectors;  // channels-last: vectors of channels in one tile
-    int most_channels;    // channels-last, fixed windows: with more, a tile has one column: pixels far apart are too many
-                          // streams for the caches
+    int most_channels;    // channels-last, fixed windows of stride 1: with more, pixels are too far apart to walk along rows
     bool streaming;       // vectors are stored aligned (cmake/stream_stores.py), which the extents allow
+    int registers;        // vector registers of the target
 };
 
 // What the templates ask of the call to choose among their variants.
@@ -38,6 +38,7 @@ void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const
 // PoolProblem::walks_down.
 void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when,
                            const CpuSchedule &schedule);
+void schedule_channels_last_walk(Halide::Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
 void schedule_channels_last_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule);
 // Channels-last with a few channels, a constant: vectors run along the row, one for each channel, and are interleaved

@@ -5,6 +5,7 @@
 #include <halpool/internal/kernel_convention.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -17,7 +18,6 @@ namespace halpool {
 namespace {
 
 constexpr char kWalked[] = "halpool_walked", kStep[] = "halpool_step", kLaneMask[] = "halpool_lane_mask", kSteady[] = "halpool_steady";
-constexpr int kUnroll = 2;  // of the middle part: values change registers without moves
 
 // clamped, which is right for all of them, where it is not known.
 Border border_of(const Expr &e) {
@@ -258,6 +258,15 @@ private:
     std::vector<Expr> indices_;
 };
 
+// One after the other.
+std::vector<Stmt> statements(const Stmt &s) {
+    const Block *block = s.as<Block>();
+    if (!block) return {s};
+    std::vector<Stmt> out = statements(block->first);
+    for (const Stmt &each : statements(block->rest)) out.push_back(each);
+    return out;
+}
+
 // A vector that a loop hands from an iteration to the next, in a buffer that LLVM turns into a register.
 struct Carried {
     std::string buffer;
@@ -362,7 +371,7 @@ Stmt WindowWalk::visit(const For *loop) {
     }
 
     // The iterations in which everything computed lies inside, and, where there are steady values, whole windows: from `begin`
-    // on, `pairs` times kUnroll, up to `rest`.
+    // up to `rest`.
     Expr begin = loop->min, end = loop->min + loop->extent;
     bool any_leaves = false;
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -386,35 +395,37 @@ Stmt WindowWalk::visit(const For *loop) {
         for (auto let = lets.rbegin(); let != lets.rend(); ++let) inner = LetStmt::make(let->first, let->second, inner);
         return inner;
     };
-    const auto loop_over = [&](const Expr &from, const Expr &count, int unroll, bool inside) {
+    const auto loop_over = [&](const Expr &from, const Expr &count, bool inside) {
         const std::string name = unique_name(loop->name);
+        Expr at = from + Variable::make(Int(32), name);
         std::vector<Expr> now(values.size());  // what each walked value is called
-        std::vector<std::pair<Lets, Stmt>> steps(static_cast<std::size_t>(unroll));
-        Lets kept;
+        Lets kept, lets;
         for (const Carried &c : carried) {
             kept.push_back({unique_name("kept"), c.load()});
             now[c.number] = Variable::make(c.value.type(), kept.back().first);
         }
-        for (int step = 0; step < unroll; ++step) {
-            Expr at = from + Variable::make(Int(32), name) * unroll + step;
-            auto &[lets, part] = steps[static_cast<std::size_t>(step)];
-            std::map<std::string, Expr> names;
-            for (std::size_t i : computed) {
-                Walked w(values[i].as<Call>());
-                lets.push_back({unique_name("walked"), mutate(substitute(loop->name, at, inside ? Step(true).mutate(w.value) : values[i]))});
-                now[i] = Variable::make(values[i].type(), lets.back().first);
-            }
-            for (std::size_t i = 0; i < values.size(); ++i) names[named.names[i].as<Variable>()->name] = now[i];
-            part = substitute(loop->name, at, substitute(names, Steady(loop->name, inside ? walk_begin : variable).mutate(body)));
-            std::vector<Expr> following = now;
-            for (const Carried &c : carried) following[c.number] = now[c.next];
-            now = following;
+        for (std::size_t i : computed) {
+            Walked w(values[i].as<Call>());
+            lets.push_back({unique_name("walked"), mutate(substitute(loop->name, at, inside ? Step(true).mutate(w.value) : values[i]))});
+            now[i] = Variable::make(values[i].type(), lets.back().first);
         }
+        std::map<std::string, Expr> names;
+        for (std::size_t i = 0; i < values.size(); ++i) names[named.names[i].as<Variable>()->name] = now[i];
+        const Stmt all = substitute(loop->name, at, substitute(names, Steady(loop->name, inside ? walk_begin : variable).mutate(body)));
+
         Stmt result;
-        for (const Carried &c : carried) result = result.defined() ? Block::make(result, c.store(now[c.number])) : c.store(now[c.number]);
-        for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-            result = within(step->first, result.defined() ? Block::make(step->second, result) : step->second);
+        for (const Carried &c : carried) result = result.defined() ? Block::make(result, c.store(now[c.next])) : c.store(now[c.next]);
+        // Each value just before the first statement that needs it: all of them at once are more than the registers hold.
+        std::vector<std::pair<Lets, Stmt>> parts;
+        for (const Stmt &part : statements(all)) {
+            Lets first_needed;
+            const auto needed = [&](const auto &let) { return stmt_uses_var(part, let.first); };
+            std::copy_if(lets.begin(), lets.end(), std::back_inserter(first_needed), needed);
+            lets.erase(std::remove_if(lets.begin(), lets.end(), needed), lets.end());
+            parts.emplace_back(first_needed, part);
         }
+        result = within(lets, result);
+        for (auto part = parts.rbegin(); part != parts.rend(); ++part) result = within(part->first, Block::make(part->second, result));
         return For::make(name, 0, count, ForType::Serial, Partition::Never, loop->device_api,
                          common_subexpression_elimination(within(kept, result)));
     };
@@ -422,11 +433,11 @@ Stmt WindowWalk::visit(const For *loop) {
     std::vector<Stmt> parts;
     for (const Carried &c : carried) parts.push_back(c.store(mutate(simplify(substitute(loop->name, loop->min, c.value)))));
     if (!parts.empty()) parts = {common_subexpression_elimination(Block::make(parts))};
-    if (any_leaves) parts.push_back(loop_over(first, walk_begin - first, 1, false));
-    parts.push_back(loop_over(walk_begin, (rest - walk_begin) / kUnroll, kUnroll, true));
-    parts.push_back(loop_over(rest, last - rest, 1, !any_leaves));
+    if (any_leaves) parts.push_back(loop_over(first, walk_begin - first, false));
+    parts.push_back(loop_over(walk_begin, rest - walk_begin, true));
+    if (any_leaves) parts.push_back(loop_over(rest, last - rest, false));
     Stmt result = Block::make(parts);
-    result = let(rest, walk_begin + (clamp(end, walk_begin, last) - walk_begin) / kUnroll * kUnroll, result);
+    result = let(rest, clamp(end, walk_begin, last), result);
     result = let(walk_begin, clamp(begin, first, last), result);
     result = let(first, loop->min, let(last, loop->min + loop->extent, result));
     for (const Carried &c : carried) {
