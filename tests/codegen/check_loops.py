@@ -74,8 +74,6 @@ EXCEPTIONS = [
                "every sixth float of a row: LLVM finds no shuffles for 4 lanes"),
     Excepted(STEADY_SPILLS, "nhwc_a64_streaming_3x3s1", "x86-64-avx2", 15,
              "4 rows of 2 vectors: memory is read less often, which is faster than a tile that fits the registers"),
-    Excepted(STEADY_SPILLS, "nchw_(a64_streaming_)?3x3s1", "x86-64-sse41|x86-64-avx2", 6,
-               "a strip of 4 vectors carries 8 sums, twice unrolled: LLVM's order of the loads takes more than 16 registers"),
     Excepted(STEADY_SPILLS, "nhwc_c3_(a64_streaming_)?2x2s2", "x86-64-avx2", 5, "its shuffles need more than 16 registers"),
     Excepted(STEADY_SPILLS, "nhwc_c3_3x3s2", "x86-64-sse41|x86-64-avx2", 18, "its shuffles need more than 16 registers"),
     Excepted(WIDTH, "nchw_7x7p1_3x3s1", "x86-64-avx.*", 16, "a plane of 7 columns: two vectors of 4 that overlap"),
