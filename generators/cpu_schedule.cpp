@@ -242,42 +242,34 @@ void schedule_channels_last_walk(Stage output, const OutputVariables &v, const C
     strips(output, 1);
 }
 
-// A tile of tile_columns x tile_rows pixels and a strip of channels is computed from column sums in registers; rows in
-// one tile share what they load.
+// A strip of channels of tile_rows pixels, one below the other, is computed from column sums in registers; rows share what
+// they load.
 void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule) {
-    Var co("co"), ci("ci"), cv("cv"), xo("xo"), xi("xi"), yo("yo"), yi("yi");
-    const auto tile = [&](Stage stage, int lanes, int vectors, int columns, int rows) {
+    Var co("co"), ci("ci"), cv("cv"), yo("yo"), yi("yi");
+    const auto tile = [&](Stage stage, int lanes, int vectors, int rows) {
         stage.split(v.c, co, ci, lanes * vectors, TailStrategy::ShiftInwards)
             .split(ci, ci, cv, lanes)
-            .split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
             .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)
-            .reorder(cv, ci, xi, yi, co, xo, yo, v.n)
+            .reorder(cv, ci, yi, co, v.x, yo, v.n)
             .vectorize(cv)
             .unroll(ci)
-            .unroll(xi)
             .unroll(yi);
     };
     const int strip = schedule.vector * schedule.channel_vectors;
-    const auto full_tiles = [&](Stage stage, int columns) {
+    const auto tiles = [&](Stage stage) {
         if (schedule.tile_rows > 1) {
-            tile(stage.specialize(when.rows >= schedule.tile_rows), schedule.vector, schedule.channel_vectors, columns, schedule.tile_rows);
+            tile(stage.specialize(when.rows >= schedule.tile_rows), schedule.vector, schedule.channel_vectors, schedule.tile_rows);
         }
-        tile(stage, schedule.vector, schedule.channel_vectors, columns, 1);
-    };
-    const auto by_columns = [&](Stage stage) {
-        if (schedule.tile_columns > 1) {
-            full_tiles(stage.specialize(when.width >= schedule.tile_columns), schedule.tile_columns);
-        }
-        full_tiles(stage, 1);
+        tile(stage, schedule.vector, schedule.channel_vectors, 1);
     };
     Expr none = is_border(when, Border::none);
-    by_columns(output.specialize(none && when.channels >= strip));
-    by_columns(output.specialize(when.channels >= strip));
-    if (schedule.channel_vectors > 1) tile(output.specialize(none && when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
-    if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1, 1);
-    if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1, 1);
-    tile(output, 1, 1, 1, 1);
+    tiles(output.specialize(none && when.channels >= strip));
+    tiles(output.specialize(when.channels >= strip));
+    if (schedule.channel_vectors > 1) tile(output.specialize(none && when.channels >= schedule.vector), schedule.vector, 1, 1);
+    if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1);
+    if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1);
+    tile(output, 1, 1, 1);
 
     Var column = stages.partial.args()[1];
     stages.partial.compute_at(output, co)

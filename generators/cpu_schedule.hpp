@@ -11,8 +11,7 @@ struct CpuSchedule {
     int vector;           // float lanes
     int wide_vector;      // planar, walking down: lanes for rows of several vectors, for targets of 32 registers; 0: as vector
     int tile_rows;        // fixed windows: output rows of one tile, which share sums (planar) or loads
-    int tile_columns;     // channels-last, fixed windows: output columns of one tile, which share column sums; planar,
-                          // windows known at run time: vectors of columns summed side by side
+    int tile_columns;     // planar, windows known at run time: vectors of columns summed side by side
     int channel_vectors;  // channels-last: vectors of channels in one tile
     int most_channels;    // channels-last, fixed windows of stride 1: with more, pixels are too far apart to walk along rows
     bool streaming;       // vectors are stored aligned (cmake/stream_stores.py), which the extents allow
