@@ -2,9 +2,11 @@
 """Turn schedules/ into what the build needs: a list of kernels to emit and the constant tables that register them.
 
     kernel_manifest.py --schedules DIR --out DIR --processor NAME [--targets NAME[,NAME...]]
+                       [--workloads FILE] [--tuned FILE[,FILE...]]
 
 A name is a target's or a component's, which stands for all its targets, or "all", or "native": all of this processor's
-kind, which is what no name means as well.
+kind, which is what no name means as well. --workloads: problems (workloads.schema.json) that get kernels of their own, on CPU
+targets; --tuned: schedules of a user's own, for those and in place of schedules/<target>.json's.
 Writes to OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp, absent_<component>.cpp,
 components.cpp. What is for other processors it only lists: each such system has a build of its own. A file is rewritten
 only when its text changes, so that touching one schedule rebuilds only what depends on it. Exit status 2 and one line on
@@ -104,6 +106,124 @@ def read_targets(schedules):
     return document
 
 
+def pair(value):
+    return value if isinstance(value, list) else [value, value]
+
+
+class Workload:
+    """A problem that gets a kernel of its own, in one layout, whatever its batch."""
+
+    def __init__(self, entry, layout, dtype, where):
+        _, self.channels, *self.input = entry["input"]
+        self.kernel = pair(entry["kernel_size"])
+        self.stride = pair(entry.get("stride", entry["kernel_size"]))
+        self.padding = pair(entry.get("padding", 0))
+        self.layout, self.where = layout, where
+        self.output = []
+        for extent, kernel, stride, pad in zip(self.input, self.kernel, self.stride, self.padding):
+            if pad > kernel // 2:
+                raise BadInput(f"{where}: padding {pad} is more than half of the kernel, which is {kernel}")
+            last = extent + 2 * pad - kernel + (stride - 1 if entry.get("ceil_mode") else 0)
+            if last < 0:
+                raise BadInput(f"{where}: a kernel of {kernel} does not fit into {extent} and a padding of {pad} on both sides")
+            steps = last // stride
+            if entry.get("ceil_mode") and steps * stride >= extent + pad:
+                steps -= 1
+            self.output.append(steps + 1)
+        by = "x".join
+        equal = self.stride[0] == self.stride[1]
+        self.window = f"{by(map(str, self.kernel))}s{by(map(str, self.stride[:1] if equal else self.stride))}"
+        plane = by(map(str, [self.channels, *self.input]))
+        pads = f"p{by(map(str, self.padding[:1] if self.padding[0] == self.padding[1] else self.padding))}" if any(self.padding) else ""
+        ceil = "-ceil" if entry.get("ceil_mode") else ""
+        self.family = f"avg_pool2d_{dtype}_{layout}-{plane}{ceil}_{self.window}{pads}"
+
+    def exact(self):
+        return (self.channels, *self.input, *self.output, *self.kernel, *self.stride, *self.padding)
+
+    def class_schedule(self, scheduled, registers):
+        """The schedule of fixed windows for this one, derived from that of 3x3: (kernel class, parameters), or None where
+        the class that takes the problem anyway is not slower, as far as is known."""
+        kernel_h, kernel_w = self.kernel
+        stride_h, stride_w = self.stride
+        base = scheduled.get(f"avg_pool2d_f32_{self.layout}_3x3s{1 if stride_w == 1 else 2}")
+        side_by_side = self.kernel == self.stride
+        if base is None or kernel_h * kernel_w > 36 or max(kernel_h, kernel_w) > 8 or stride_w > 2 or side_by_side:
+            return None
+        own = dict(base)
+        wide = max(kernel_h, kernel_w) > 3
+        if self.layout == "nchw" and stride_w == 1:  # a strip's sums of the rows before stay in registers
+            if kernel_w // 2 > own["vector"]:
+                return None
+            own["tile_columns"] = max(1, min(own.get("tile_columns", 1), registers // 2 // max(kernel_h - 1, 1)))
+            if wide:
+                own.pop("wide_vector", None)
+        elif self.layout == "nhwc" and wide:
+            own.update(tile_rows=1, channel_vectors=2)
+        return own
+
+
+def read_workloads(schedules, path):
+    """The problems of a workload file, checked against its schema: each once, in each of its layouts."""
+    import fastjsonschema
+    document = read(path)
+    try:
+        fastjsonschema.validate(read(os.path.join(schedules, "workloads.schema.json")), document)
+    except fastjsonschema.JsonSchemaValueException as error:
+        keys = error.path[1:]
+        where, problem = path, error.message.split(" ", 1)[1]
+        words = " / ".join(map(str, keys)) or "the document"
+        if len(keys) > 1 and keys[0] == "workloads":  # the entry, by its name
+            entry = document["workloads"][int(keys[1])]
+            name = entry.get("name") if isinstance(entry, dict) else None
+            where = line_of(path, name) if isinstance(name, str) else path
+            words = " / ".join([f"workload {name or int(keys[1]) + 1}"] + list(map(str, keys[2:])))
+        elif keys:
+            where = line_of(path, keys[0])
+        if error.rule == "additionalProperties":
+            unknown = [key for key in error.value if key not in error.definition["properties"]]
+            where, problem = line_of(path, unknown[0]), f"has unknown keys: {', '.join(unknown)}; known: {', '.join(error.definition['properties'])}"
+        elif error.rule == "required":
+            problem = f"lacks {', '.join(key for key in error.rule_definition if key not in error.value)}"
+        elif "description" in error.definition:
+            problem += f" ({error.definition['description']})"
+        raise BadInput(f"{where}: {words} {problem}")
+    found = {}
+    for entry in document["workloads"]:
+        for layout in document["layouts"]:
+            workload = Workload(entry, layout, document["dtype"], line_of(path, entry["name"]))
+            found.setdefault(workload.family, workload)
+    return list(found.values())
+
+
+def read_tuned(paths, targets):
+    """{target: (file, {family: schedule})} of a user's schedule files."""
+    tuned = {}
+    for path in paths:
+        document = read(path)
+        if not isinstance(document, dict) or not isinstance(document.get("kernels"), dict) or not isinstance(document.get("target"), str):
+            raise BadInput(f'{path}:1: not a schedule file: it has a "target" and "kernels"')
+        target = document["target"]
+        if target not in targets:
+            raise BadInput(f"{line_of(path, 'target')}: unknown target '{target}'; known: {', '.join(targets)}")
+        if target in tuned:
+            raise BadInput(f"{line_of(path, 'target')}: {tuned[target][0]} has schedules for {target} already; merge the files")
+        tuned[target] = (path, document["kernels"])
+    return tuned
+
+
+def check_parameters(path, family, schedule, known):
+    if not isinstance(schedule, dict) or "vector" not in schedule:
+        raise BadInput(f'{line_of(path, family)}: the schedule of {family} is not an object with a "vector"')
+    for name, value in schedule.items():
+        if name not in known:
+            raise BadInput(f"{line_of(path, family)}: unknown parameter '{name}'; known: {', '.join(known)}")
+        if type(value) is not int or value not in known[name]:
+            allowed = known[name]
+            words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
+            raise BadInput(f"{line_of(path, family)}: {name} is {value!r}; allowed: {words}")
+
+
 def identifier(name):
     return re.sub(r"\W", "_", name)
 
@@ -140,14 +260,48 @@ def write(path, text):
         file.write(text)
 
 
-def kernels_of(target, facts, schedules, system):
-    """The kernels of one target in their order of preference, with their schedules checked. system: of targets.json."""
+def workload_kernels(target, facts, workloads, scheduled, tuned_path, tuned):
+    """The workloads' own kernels on a CPU target."""
+    registers = 16 if target.startswith("x86-64") and "avx512" not in facts["features"].split("-") else 32
+    kernels = []
+    for workload in workloads:
+        schedule = tuned.get(workload.family)
+        if schedule is None and workload.family not in tuned and f"avg_pool2d_f32_{workload.layout}_{workload.window}" not in scheduled:
+            schedule = workload.class_schedule(scheduled, registers)
+        if schedule is None:
+            continue
+        check_parameters(tuned_path, workload.family, schedule, PARAMETERS["cpu"])
+        if max(workload.kernel) > 16:
+            raise BadInput(f"{line_of(tuned_path, workload.family)}: kernels of workloads take windows of at most 16x16; this one is "
+                           f"{workload.window}, which the classes of kernels.json take")
+        name = f"{workload.family}_{target}"
+        parameters = {"layout": workload.layout, "window": "fixed", "fixed_channels": 0, "fixed_kernel_h": workload.kernel[0],
+                      "fixed_kernel_w": workload.kernel[1], "fixed_stride_h": workload.stride[0], "fixed_stride_w": workload.stride[1],
+                      "fixed_input_w": workload.input[1], "fixed_output_w": workload.output[1], **schedule}
+        kernels.append(dict(op="avg_pool2d", dtype="f32", layout=workload.layout, window=workload.window, name=name,
+                            function="halpool_" + identifier(name), parameters=parameters, streaming_bytes="",
+                            masked_loads="avx" in facts["features"].split("-"), window_class="fixed", plane=(0, 0, 0),
+                            extents=(*workload.kernel, *workload.stride), template="cpu", exact=workload.exact()))
+    return kernels
+
+
+def kernels_of(target, facts, schedules, system, workloads=(), tuned_path="", tuned=None):
+    """The kernels of one target in their order of preference, with their schedules checked. system: of targets.json;
+    tuned: a user's schedules, in the file tuned_path."""
+    tuned = tuned or {}
     kernels_path = os.path.join(schedules, "kernels.json")
     schedule_path = os.path.join(schedules, facts.get("schedule", target) + ".json")
     template = "gpu" if "device" in facts else "cpu"
     known = PARAMETERS[template]
     scheduled = read(schedule_path).get("kernels", {})
-    kernels, wanted = [], set()
+    families = {workload.family for workload in workloads}
+    for family in tuned:
+        if family not in scheduled and (template == "gpu" or family not in families):
+            raise BadInput(f"{line_of(tuned_path, family)}: {family} is neither a kernel of {target} nor one of the workloads of HALPOOL_WORKLOADS")
+        if family in scheduled and (scheduled[family] is None) != (tuned[family] is None):
+            raise BadInput(f"{line_of(tuned_path, family)}: whether {target} has {family} is not for a schedule to say")
+    kernels, wanted = workload_kernels(target, facts, workloads, scheduled, tuned_path, tuned) if template == "cpu" else [], set()
+    scheduled.update({family: schedule for family, schedule in tuned.items() if family in scheduled})
     for kernel in read(kernels_path)[template]:
         channels, alignment = kernel.get("channels", 0), kernel.get("alignment", 0)
         streams = kernel.get("stores") == "streaming"
@@ -164,14 +318,7 @@ def kernels_of(target, facts, schedules, system):
             raise BadInput(f"{schedule_path}: no schedule for {family}")
         if scheduled[family] is None:  # not for this target
             continue
-        for name, value in scheduled[family].items():
-            if name not in known:
-                raise BadInput(f"{line_of(schedule_path, family)}: unknown parameter '{name}'; "
-                               f"known: {', '.join(known)}")
-            if type(value) is not int or value not in known[name]:
-                allowed = known[name]
-                words = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
-                raise BadInput(f"{line_of(schedule_path, family)}: {name} is {value!r}; allowed: {words}")
+        check_parameters(tuned_path if family in tuned else schedule_path, family, scheduled[family], known)
         window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernel["layout"], kernels_path)
         parameters = {"layout": kernel["layout"], "window": window}
         if template == "cpu":
@@ -211,7 +358,7 @@ def row(kernel):
     fields = (f'"{kernel["name"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
               "true" if cpu and kernel["window_class"] == "fixed" else "false", *kernel["extents"],
-              kernel.get("channels", 0), *kernel["plane"], least_channels, least_columns, kernel.get("min_taps", 0),
+              kernel.get("channels", 0), "{" + ", ".join(map(str, kernel.get("exact", ()))) + "}", *kernel["plane"], least_channels, least_columns, kernel.get("min_taps", 0),
               kernel["plane"][0] or parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
               "true" if "streaming" in parameters else "false",
               parameters.get("alignment", 1),
@@ -303,6 +450,8 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--processor", required=True)
     parser.add_argument("--targets", default="")
+    parser.add_argument("--workloads", default="")
+    parser.add_argument("--tuned", default="")
     arguments = parser.parse_args()
 
     document = read_targets(arguments.schedules)
@@ -310,13 +459,15 @@ def main():
     names = [name for name in re.split("[,;]", arguments.targets) if name]
     wanted, component_of, system, foreign = choose_targets(document, names, arguments.processor)
     stub = document["systems"][system]["halide"]
+    workloads = read_workloads(arguments.schedules, arguments.workloads) if arguments.workloads else []
+    tuned = read_tuned([path for path in re.split("[,;]", arguments.tuned) if path], known)
 
     os.makedirs(arguments.out, exist_ok=True)
     cmake = ["# Generated by kernel_manifest.py: function|target|halide target|device|op|bytes of its streaming stores|generator parameters", "set(HALPOOL_KERNELS"]
     components = {}
     for target in wanted:
         facts = known[target]
-        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system])
+        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system], workloads, *tuned.get(target, ()))
         halide = "-".join(filter(None, (stub, facts["features"])))
         for kernel in kernels:
             parameters = ",".join(f"{name}={value}" for name, value in kernel["parameters"].items())

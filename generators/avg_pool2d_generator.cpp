@@ -40,6 +40,7 @@ public:
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
     // Planar, windows of stride 1: planes of exactly this extent, padded by fixed_padding on all sides; 0: any.
     GeneratorParam<int> fixed_plane_h{"fixed_plane_h", 0}, fixed_plane_w{"fixed_plane_w", 0}, fixed_padding{"fixed_padding", 0};
+    GeneratorParam<int> fixed_input_w{"fixed_input_w", 0}, fixed_output_w{"fixed_output_w", 0};  // rows of a workload; 0: any
     GeneratorParam<int> vector{"vector", 8}, wide_vector{"wide_vector", 0}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
     GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", kAnyChannels};
     GeneratorParam<int> threads{"threads", 128};    // of device kernels
@@ -264,6 +265,10 @@ private:
             input.dim(1).set_stride(fixed_channels);
             output.dim(0).set_extent(fixed_channels);
             output.dim(1).set_stride(fixed_channels);
+        }
+        if (fixed_input_w > 0) {
+            input.dim(nhwc ? 1 : 0).set_extent(fixed_input_w);
+            output.dim(nhwc ? 1 : 0).set_min(0).set_extent(fixed_output_w);
         }
         if (fixed_plane_w > 0) {
             for (auto [i, extent] : {std::pair{0, int(fixed_plane_w)}, std::pair{1, int(fixed_plane_h)}}) {

@@ -424,8 +424,10 @@ Stmt WindowWalk::visit(const For *loop) {
             lets.erase(std::remove_if(lets.begin(), lets.end(), needed), lets.end());
             parts.emplace_back(first_needed, part);
         }
-        result = within(lets, result);
-        for (auto part = parts.rbegin(); part != parts.rend(); ++part) result = within(part->first, Block::make(part->second, result));
+        if (result.defined()) result = within(lets, result);
+        for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
+            result = within(part->first, result.defined() ? Block::make(part->second, result) : part->second);
+        }
         return For::make(name, 0, count, ForType::Serial, Partition::Never, loop->device_api,
                          common_subexpression_elimination(within(kept, result)));
     };

@@ -11,6 +11,11 @@ namespace {
 
 std::string by(std::int64_t a, std::int64_t b) { return std::to_string(a) + "x" + std::to_string(b); }
 
+std::string workload(const ExactProblem &e) {
+    return text(e.channels, " channels of ", by(e.input_h, e.input_w), " to ", by(e.output_h, e.output_w), ", kernel ",
+                by(e.kernel_h, e.kernel_w), " stride ", by(e.stride_h, e.stride_w), " padding ", by(e.pad_top, e.pad_left));
+}
+
 // Empty when the kernel computes this problem, else what speaks against it.
 std::string problem_objection(const LinkedTable &linked, const KernelRow &row, const Problem &p) {
     const bool nhwc = row.layout == KernelLayout::nhwc;
@@ -19,6 +24,14 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     if (!in_layout(p.input)) return text("needs ", memory, " memory, the input's is not");
     if (!in_layout(p.output)) return text("needs ", memory, " memory, the output's is not");
     if (row.channels != 0 && row.channels != p.input.shape[1]) return text("takes ", row.channels, " channels only");
+    if (row.exact.channels != 0) {
+        const ExactProblem &e = row.exact;
+        const bool same = p.input.shape[1] == e.channels && p.y.input == e.input_h && p.x.input == e.input_w &&
+                          p.output.shape[2] == e.output_h && p.output.shape[3] == e.output_w && p.y.kernel == e.kernel_h &&
+                          p.x.kernel == e.kernel_w && p.y.stride == e.stride_h && p.x.stride == e.stride_w &&
+                          p.y.pad_begin == e.pad_top && p.x.pad_begin == e.pad_left;
+        if (!same) return "takes " + workload(e) + " only";
+    }
     if (row.plane_w != 0) {
         const auto exact = [&](const Axis &axis, std::int32_t extent, std::int64_t output) {
             return axis.input == extent && output == extent && axis.pad_begin == row.padding;
@@ -141,6 +154,7 @@ std::string purpose(const KernelRow &row) {
         out = by(row.kernel_h, row.kernel_w) + " windows of stride " + by(row.stride_h, row.stride_w);
         break;
     }
+    if (row.exact.channels != 0) out = "a workload of this build: " + workload(row.exact);
     out += row.layout == KernelLayout::nhwc ? ", channels-last (NHWC) memory" : ", planar (NCHW) memory";
     if (row.plane_w != 0) out += " of " + by(row.plane_h, row.plane_w) + " planes padded by " + std::to_string(row.padding);
     if (row.channels != 0) out += " of " + std::to_string(row.channels) + " channels";

@@ -156,6 +156,12 @@ enum class WindowClass : std::uint8_t {
     global,     // one output a plane, no padding, the window is the plane
 };
 
+// One problem up to its batch size, which a user's workloads have listed. All 0: no such.
+struct ExactProblem {
+    std::int32_t channels, input_h, input_w, output_h, output_w;
+    std::int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+};
+
 struct KernelRow {
     const char *name;
     const char *dtype;
@@ -165,6 +171,7 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
+    ExactProblem exact;      // taken alone
     std::int32_t plane_h, plane_w, padding;  // exactly these planes, padded so on all sides; 0: any
     // What is preferred, not what is possible: below these a kernel further down the table is faster.
     std::int32_t min_channels, min_columns;  // of the output
