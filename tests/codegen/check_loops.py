@@ -206,7 +206,9 @@ def main():
     parser.add_argument("--show", metavar="KERNEL")
     arguments = parser.parse_args()
 
-    paths = sorted(arguments.kernels.glob("*.o"))
+    # Objects of an earlier build may still lie there.
+    built = (arguments.kernels.parent / "kernels.cmake").read_text()
+    paths = sorted(path for path in arguments.kernels.glob("*.o") if f'"{path.stem}|' in built)
     if not paths:
         sys.exit(f"check_loops: {arguments.kernels} has no kernel objects")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
