@@ -114,6 +114,7 @@ class Workload:
     """A problem that gets a kernel of its own, in one layout, whatever its batch."""
 
     def __init__(self, entry, layout, dtype, where):
+        self.name = entry["name"]
         _, self.channels, *self.input = entry["input"]
         self.kernel = pair(entry["kernel_size"])
         self.stride = pair(entry.get("stride", entry["kernel_size"]))

@@ -1,0 +1,73 @@
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+
+import tune
+from tune import Journal, TuneFailed, candidates, schedule_text, write_whole
+
+sys.path.insert(0, str(tune.SOURCE / "cmake"))
+import kernel_manifest  # noqa: E402
+
+PROBLEMS = [{"kernel_size": kernel, "stride": stride} for kernel in (1, 2, 3, 5, 7, [1, 9], 16) for stride in (1, 2, 3, [2, 1])]
+
+
+def workload(problem, layout):
+    return kernel_manifest.Workload({"name": "w", "input": [1, 8, 40, 50], **problem}, layout, "f32", "file:1")
+
+
+class Candidates(unittest.TestCase):
+    def test_are_schedules_that_the_build_takes(self):
+        for target in ("x86-64-sse41", "x86-64-avx2", "x86-64-avx512", "arm-64-neon"):
+            for problem in PROBLEMS:
+                for layout in ("nchw", "nhwc"):
+                    found = candidates(workload(problem, layout), target)
+                    self.assertTrue(found or layout == "nchw", (problem, layout))
+                    self.assertEqual(len(found), len({json.dumps(each, sort_keys=True) for each in found}))
+                    for schedule in found:
+                        kernel_manifest.check_parameters("none", "family", schedule, kernel_manifest.PARAMETERS["cpu"])
+
+
+class AProblem(unittest.TestCase):
+    def test_has_the_output_of_pytorch(self):
+        def output(**problem):
+            return workload(problem, "nchw").output
+        self.assertEqual(output(kernel_size=3, stride=2), [19, 24])
+        self.assertEqual(output(kernel_size=3, stride=2, ceil_mode=True), [20, 25])
+        self.assertEqual(output(kernel_size=[1, 5], stride=1, padding=[0, 2]), [40, 50])
+        # The last window would begin behind the input and its begin padding.
+        self.assertEqual(output(kernel_size=2, stride=3, padding=1, ceil_mode=True), [14, 17])
+
+
+class AJournal(unittest.TestCase):
+    def test_knows_what_was_measured_here_and_skips_the_rest(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "measured.jsonl"
+            journal = Journal(path, "here")
+            journal.add("a", {"vector": 8}, [0.5, 0.6])
+            Journal(path, "elsewhere").add("b", {"vector": 8}, [0.5])
+            with open(path, "a", encoding="utf-8") as file:
+                file.write('{"key": "here", "family": "c", "sched')  # stopped here
+            again = Journal(path, "here")
+            self.assertEqual(again.ratios("a", {"vector": 8}), [0.5, 0.6])
+            self.assertIsNone(again.ratios("a", {"vector": 4}))
+            self.assertIsNone(again.ratios("b", {"vector": 8}))
+            again.add("c", {"vector": 8}, [0.9])
+            self.assertEqual(Journal(path, "here").ratios("c", {"vector": 8}), [0.9])
+
+
+class AFile(unittest.TestCase):
+    def test_is_replaced_whole_or_not_at_all(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "out.json"
+            document = {"target": "t", "kernels": {"a": {"vector": 8}, "b": None}}
+            write_whole(path, schedule_text(document))
+            self.assertEqual(json.loads(path.read_text()), document)
+            with self.assertRaisesRegex(TuneFailed, "cannot be written"):
+                write_whole(path / "below", "text")
+            self.assertEqual([each.name for each in pathlib.Path(folder).iterdir()], ["out.json"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,64 @@
+"""./dev tune finds a schedule that the build takes, keeps what it measured, and is not led astray by a torn line.
+
+    tune.py HALPOOL    the command line program of the build under test
+"""
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import tree
+
+program = pathlib.Path(sys.argv[1])
+folder = tree.WORK / "tune"
+shutil.rmtree(folder, ignore_errors=True)
+build = folder / "build"
+(build / "bin").mkdir(parents=True)
+(build / "bin/halpool_generator").symlink_to(tree.os.environ["GENERATOR"])
+(build / "bin/halpool").symlink_to(program)
+information = json.loads(subprocess.run([program, "info", "--json"], check=True, text=True, stdout=subprocess.PIPE).stdout)
+target = [each["name"] for each in information["targets"] if each["device"] == "cpu" and each["available"] and each["name"] in tree.TARGETS][-1]
+workloads, schedules = folder / "workloads.json", folder / "out.json"
+problem = {"name": "five", "input": [1, 16, 40, 40], "kernel_size": 5, "stride": 1, "padding": 2}
+workloads.write_text(json.dumps({"op": "avg_pool2d", "dtype": "f32", "layouts": ["nchw"], "workloads": [problem]}))
+FAMILY = "avg_pool2d_f32_nchw-16x40x40_5x5s1p2"
+
+
+def tune(*options):
+    command = [sys.executable, "-B", tree.SOURCE / "benchmarks/tune.py", "--build", build, "--cmake", tree.CMAKE, "--ninja",
+               tree.os.environ["MAKE_PROGRAM"], "--workloads", workloads, "--target", target, "--output", schedules, *options]
+    return subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+refused = tune("--target", "x86-64-none")
+assert refused.returncode and "target x86-64-none does not run here; these do:" in refused.stdout, refused.stdout
+text = workloads.read_text()
+workloads.write_text(text.replace("padding", "pading"))
+refused = tune()
+assert refused.returncode and "unknown keys: pading" in refused.stdout and not schedules.exists(), refused.stdout
+workloads.write_text(text)
+
+done = tune("--rounds", "1")
+print(done.stdout)
+done.check_returncode()
+found = json.loads(schedules.read_text())
+assert found["target"] == target and list(found["kernels"]) == [FAMILY] and found["provenance"]["cpu"], found
+assert (found["kernels"][FAMILY] is None) == (found["over_default"][FAMILY] == 1), found
+journal = build / "tune" / target / "measured.jsonl"
+lines = journal.read_text().splitlines()
+assert len(lines) == 1 and json.loads(lines[0])["family"] == FAMILY, lines
+# What it writes, the build takes.
+configured = tree.configure(folder / "taken", f"-DHALPOOL_TARGETS={target}", f"-DHALPOOL_WORKLOADS={workloads}", f"-DHALPOOL_SCHEDULES={schedules}")
+assert configured.returncode == 0, configured.stdout
+
+# Stopped at any moment: here in the middle of a line, there with a file of another machine or version.
+journal.write_text('{"key": "another", "family": 1}\n' + journal.read_text() + '{"key": "tor')
+schedules.unlink()
+again = tune("--rounds", "1")
+again.check_returncode()
+assert json.loads(schedules.read_text())["kernels"] == found["kernels"]
+assert len(journal.read_text().splitlines()) == 3, "measured again"
+# A place that cannot be written to: said so, and nothing is left behind.
+refused = tune("--rounds", "1", "--output", "/proc/none.json")
+assert refused.returncode and "/proc/none.json" in refused.stdout, refused.stdout
