@@ -77,7 +77,8 @@ class Search:
         self.workload, self.problem, self.family = workload, problem, workload.family
         self.untried = candidates(workload, target)
         self.best = None  # a schedule; None: the kernel that everybody gets
-        self.over_default = 1.0
+        self.over_default = 1.0  # how many times as fast
+        self.noise = 0.0  # how far its two measurements lie apart
 
 
 def schedule_text(document):
@@ -198,7 +199,7 @@ def provenance(options, seconds):
         pass
     return {"how": f"./dev tune, {seconds:.0f} s; over_default: how many times as fast as the kernel that the problem gets without, "
                    f"the smaller of two measurements",
-            "cpu": model, "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
+            "halpool": options.version, "cpu": model, "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
 
 
 def problems(options):
@@ -222,6 +223,7 @@ def problems(options):
 def result(searches, options, seconds):
     return {"target": options.target, "provenance": provenance(options, seconds),
             "over_default": {search.family: round(search.over_default, 3) for search in searches},
+            "noise": {search.family: round(search.noise, 3) for search in searches},
             "kernels": {search.family: search.best for search in searches}}
 
 
@@ -265,7 +267,7 @@ def tune(options):
                     ratios.append(compare(search, default, peer, state))
                 journal.add(search.family, turn[search.family], ratios)
             if len(ratios) > 1 and max(ratios) < WIN / search.over_default:
-                search.best, search.over_default = turn[search.family], 1 / max(ratios)
+                search.best, search.over_default, search.noise = turn[search.family], 1 / max(ratios), max(ratios) / min(ratios) - 1
             if bar:
                 bar.update()
                 bar.set_postfix_str(f"best {max(s.over_default for s in searches):.2f} times as fast")
@@ -280,6 +282,35 @@ def tune(options):
                                       else "no schedule is faster than the kernel that it gets anyway"))
     print(f"geometric mean: {gain ** (1 / len(searches)):.2f} times as fast; {number} rounds, {time.monotonic() - begin:.0f} s")
     print(f"{options.output}: build with -DHALPOOL_WORKLOADS={options.workloads} -DHALPOOL_SCHEDULES={options.output}")
+
+
+def merge(paths, output):
+    """One schedule file of several for the same target: of each kernel the schedule that gained most where it was measured."""
+    known = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"]
+    merged, target = {"provenance": [], "over_default": {}, "kernels": {}}, None
+    for path in map(str, paths):
+        (name, (_, kernels)), = kernel_manifest.read_tuned([path], known).items()
+        document = kernel_manifest.read(path)
+        target = target or name
+        if name != target:
+            raise TuneFailed(f"{kernel_manifest.line_of(path, 'target')}: schedules for {name}; those of {paths[0]} are for {target}")
+        gains = document.get("over_default", {})
+        merged["provenance"].append(document.get("provenance"))
+        for family, schedule in kernels.items():
+            if schedule is not None:
+                kernel_manifest.check_parameters(path, family, schedule, kernel_manifest.PARAMETERS["gpu" if "device" in known[name] else "cpu"])
+            gain = gains.get(family, 1.0) if isinstance(gains, dict) else None
+            if isinstance(gain, bool) or not isinstance(gain, (int, float)):
+                raise TuneFailed(f"{kernel_manifest.line_of(path, 'over_default')}: the gain of {family} is not a number")
+            if family not in merged["kernels"]:
+                merged["kernels"][family], merged["over_default"][family] = schedule, gain
+            elif schedule != merged["kernels"][family]:
+                before = merged["over_default"][family]
+                print(f"{family}: {json.dumps(schedule)} of {path} gains {gain:g}, {json.dumps(merged['kernels'][family])} {before:g}: "
+                      f"{'the first' if gain > before else 'the second'} is taken")
+                if gain > before:
+                    merged["kernels"][family], merged["over_default"][family] = schedule, gain
+    write_whole(output, schedule_text({"target": target, **merged}))
 
 
 def seconds(text):
@@ -300,14 +331,20 @@ def main():
     parser.add_argument("--budget", type=seconds, default=300.0, metavar="SECONDS", help="stop searching after so long (default: 300s)")
     parser.add_argument("--rounds", type=int, default=1000, metavar="N", help="at most so many rounds")
     parser.add_argument("--output", type=pathlib.Path, default=None, metavar="FILE", help="the schedules (default: build/tune/<target>.json)")
+    parser.add_argument("--merge", type=pathlib.Path, nargs="+", metavar="FILE",
+                        help="search nothing: write to --output what gains most of several such files for one target")
     parser.add_argument("--seed", type=int, default=1, help="of the order in which candidates are tried")
     options = parser.parse_args()
+    if options.merge and not options.output:
+        parser.error("--merge needs --output")
     options.build, options.workloads = options.build.resolve(), options.workloads.resolve()
     try:
+        if options.merge:
+            return merge(options.merge, options.output.resolve())
         information = json.loads(subprocess.run([str(options.build / "bin/halpool"), "info", "--json"], check=True, text=True,
                                                 stdout=subprocess.PIPE).stdout)
         usable = [target["name"] for target in information["targets"] if target["device"] == "cpu" and target["available"] and target["name"] != "any"]
-        options.target = options.target or usable[0]
+        options.target, options.version = options.target or usable[0], information["version"]
         if options.target not in usable:
             raise TuneFailed(f"target {options.target} does not run here; these do: {', '.join(usable)}")
         options.output = (options.output or options.build / "tune" / f"{options.target}.json").resolve()

@@ -1,3 +1,5 @@
+import contextlib
+import io
 import json
 import pathlib
 import sys
@@ -55,6 +57,41 @@ class AJournal(unittest.TestCase):
             self.assertIsNone(again.ratios("b", {"vector": 8}))
             again.add("c", {"vector": 8}, [0.9])
             self.assertEqual(Journal(path, "here").ratios("c", {"vector": 8}), [0.9])
+
+
+class Merging(unittest.TestCase):
+    def merged(self, *documents):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [pathlib.Path(folder) / f"{i}.json" for i in range(len(documents))]
+            for path, document in zip(paths, documents):
+                path.write_text(json.dumps(document, indent=2))
+            output = pathlib.Path(folder) / "merged.json"
+            try:
+                with contextlib.redirect_stdout(io.StringIO()) as said:
+                    tune.merge(paths, output)
+            except Exception:
+                self.assertFalse(output.exists())
+                raise
+            return json.loads(output.read_text()), said.getvalue()
+
+    def test_takes_what_gained_most_and_lists_conflicts(self):
+        one = {"target": "x86-64-avx2", "kernels": {"a": {"vector": 8}, "b": {"vector": 8}, "c": None}, "over_default": {"a": 2.0, "b": 1.5}}
+        two = {"target": "x86-64-avx2", "kernels": {"a": {"vector": 4}, "b": {"vector": 4}, "d": {"vector": 4}}, "over_default": {"a": 1.2, "b": 1.6, "d": 3}}
+        document, said = self.merged(one, two)
+        self.assertEqual(document["kernels"], {"a": {"vector": 8}, "b": {"vector": 4}, "c": None, "d": {"vector": 4}})
+        self.assertEqual(document["over_default"], {"a": 2.0, "b": 1.6, "c": 1.0, "d": 3})
+        self.assertEqual(len(said.splitlines()), 2)
+
+    def test_refuses_other_targets_and_broken_files(self):
+        one = {"target": "x86-64-avx2", "kernels": {"a": {"vector": 8}}}
+        with self.assertRaisesRegex(TuneFailed, "1.json:2: schedules for x86-64-sse41"):
+            self.merged(one, {**one, "target": "x86-64-sse41"})
+        with self.assertRaisesRegex(kernel_manifest.BadInput, "vector is 9; allowed"):
+            self.merged(one, {**one, "kernels": {"a": {"vector": 9}}})
+        with self.assertRaisesRegex(kernel_manifest.BadInput, "not a schedule file"):
+            self.merged(one, [])
+        with self.assertRaisesRegex(TuneFailed, "not a number"):
+            self.merged(one, {**one, "over_default": {"a": "2"}})
 
 
 class AFile(unittest.TestCase):
