@@ -307,7 +307,7 @@ private:
         } else if (window == Window::separable) {
             schedule_separable(output, separable_stages, layout, v, when, s);
         } else if (window == Window::fixed && nhwc) {
-            if (may_walk_along()) schedule_channels_last_walk(always_walks_along() ? output : output.specialize(walks_along()), v, when, s);
+            if (may_walk_along()) schedule_channels_last_walk(always_walks_along() ? output : output.specialize(walks_along()), v, when, s, std::max(int(fixed_kernel_w) - 1, 1));
             if (!always_walks_along()) schedule_channels_last_fixed(output, stages, v, when, s);
         } else if (window == Window::fixed) {
             if (fixed_plane_w > 0) {

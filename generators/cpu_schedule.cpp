@@ -208,8 +208,8 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
     strips(output, 1, 1);
 }
 
-// Strips of channels and of tile_rows rows, along the rows: WindowWalk carries the columns' sums.
-void schedule_channels_last_walk(Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+// Strips of channels and of tile_rows rows, along the rows: WindowWalk carries the sums of so many columns.
+void schedule_channels_last_walk(Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int carried) {
     Var cw("cw"), co("co"), ci("ci"), cv("cv"), yo("yo"), yi("yi");
     const auto strip = [&](Stage stage, int lanes, int vectors, int rows) {
         stage.split(v.c, cw, ci, lanes * vectors, TailStrategy::ShiftInwards)
@@ -224,14 +224,16 @@ void schedule_channels_last_walk(Stage output, const OutputVariables &v, const C
     };
     const int lanes = schedule.vector;
     const auto strips = [&](Stage stage, int rows) {
-        const auto strip_of = [&](int vectors, int rows, int least) {
-            const int channels = lanes * vectors;
+        // Half of the registers for sums that are carried.
+        const auto strip_of = [&](int vectors, int least) {
+            const int fit = schedule.registers / 2 / (vectors * carried), channels = lanes * vectors;
+            if (fit == 0) return;
             Expr overlap = (channels - when.channels % channels) % channels;
-            strip(stage.specialize(when.channels >= std::max(channels, least) && overlap * 6 <= when.channels), lanes, vectors, rows);
+            strip(stage.specialize(when.channels >= std::max(channels, least) && overlap * 6 <= when.channels), lanes, vectors, fit < rows ? 1 : rows);
         };
         constexpr int kFarApart = 256;  // pixels: of each as many bytes as the registers hold sums for
-        strip_of(4, schedule.registers < 32 ? 1 : rows, kFarApart);
-        strip_of(2, rows, 0);
+        strip_of(4, kFarApart);
+        strip_of(2, 0);
         strip(stage.specialize(when.channels >= lanes), lanes, 1, rows);
         if (lanes > kNarrow) strip(stage.specialize(when.channels >= kNarrow), kNarrow, 1, rows);
         strip(stage, 1, 1, rows);

@@ -37,7 +37,7 @@ void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const
 // PoolProblem::walks_down.
 void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when,
                            const CpuSchedule &schedule);
-void schedule_channels_last_walk(Halide::Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
+void schedule_channels_last_walk(Halide::Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int carried);
 void schedule_channels_last_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule);
 // Channels-last with a few channels, a constant: vectors run along the row, one for each channel, and are interleaved

@@ -17,8 +17,8 @@ except OSError:
 TARGET = "x86-64-avx2" if tree.HOST == "x86-64" and has_avx2 else next(
     name for name, facts in reversed(tree.TARGETS.items()) if facts.get("system") == tree.HOST)
 PROBLEMS = {
-    "odd": {"input": [2, 20, 23, 41], "kernel_size": 5, "stride": 2, "padding": 2},
-    "walked": {"input": [1, 24, 19, 37], "kernel_size": 5, "stride": 1, "padding": 2, "count_include_pad": False},
+    "odd": {"input": [2, 20, 23, 41], "kernel_size": [5, 4], "stride": 2, "padding": [2, 1]},
+    "walked": {"input": [1, 24, 19, 37], "kernel_size": [4, 5], "stride": 1, "padding": 2, "count_include_pad": False},
     "one high": {"input": [1, 17, 9, 50], "kernel_size": [1, 5], "stride": 1, "padding": [0, 2]},
     "rounded up": {"input": [1, 9, 35, 38], "kernel_size": [2, 3], "stride": 2, "ceil_mode": True},
     "tuned": {"input": [3, 40, 12, 30], "kernel_size": 3, "stride": 1, "padding": 1},
@@ -139,6 +139,6 @@ for name, problem in PROBLEMS.items():
             for other in ({"input": [n, c, h, w + 1]}, {"input": [n, c + 1, h, w]}, {"padding": 0} if problem.get("padding") else {"stride": 1}):
                 assert f"_{layout}-{plane}" not in chosen({**problem, **other}, layout), (name, other)
     print("ok:", name)
-refused = subprocess.run([program, "explain", "--shape", "1,20,23,42", "--kernel-size", "5", "--stride", "2", "--padding", "2"],
+refused = subprocess.run([program, "explain", "--shape", "1,20,23,42", "--kernel-size", "5,4", "--stride", "2", "--padding", "2,1"],
                          check=True, text=True, stdout=subprocess.PIPE).stdout
-assert "takes 20 channels of 23x41 to 12x21, kernel 5x5 stride 2x2 padding 2x2 only" in refused, refused
+assert "takes 20 channels of 23x41 to 12x20, kernel 5x4 stride 2x2 padding 2x1 only" in refused, refused

@@ -48,9 +48,9 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
     case 0:
     case 1: ky = kx = 2, sy = sx = 2; break;
     case 2:
-    case 3: ky = kx = 3, sy = sx = 1; break;
+    case 3: ky = kx = random.one_in(3) ? 5 : 3, sy = sx = 1; break;
     case 4:
-    case 5: ky = kx = 3, sy = sx = 2; break;
+    case 5: ky = kx = random.one_in(3) ? 5 : 3, sy = sx = 2; break;
     case 6:  // global
         ky = height, kx = width, sy = random.between(1, 5), sx = random.between(1, 5);
         break;
@@ -101,7 +101,7 @@ void choose_exact_extents(Random &random, Problem &problem) {
 void choose_lines(Random &random, Problem &problem) {
     const std::int64_t kernel = random.between(2, 3), stride = kernel == 2 ? 2 : random.between(1, 2);
     const std::int64_t padding = random.between(0, 1), columns = 8 * random.between(1, 12);
-    problem.input_shape = {random.between(1, 2), random.one_in(3) ? 3 : 16 * random.between(1, 2), random.between(3, 20),
+    problem.input_shape = {random.between(1, 2), random.one_in(2) ? 3 : 16 * random.between(1, 2), random.between(3, 20),
                            (columns - 1) * stride + kernel - 2 * padding};
     problem.kernel_size = {kernel};
     problem.stride = {stride};
