@@ -28,6 +28,8 @@ const std::vector<Arguments> calls = {
     {"c32.npy", "--kernel-size", "2"},
     {"c32.npy", "--kernel-size", "3", "--stride", "1", "--padding", "1"},
     {"c32.npy", "--kernel-size", "3", "--stride", "2", "--padding", "1"},
+    {"c32.npy", "--kernel-size", "5", "--stride", "1", "--padding", "2"},
+    {"c32.npy", "--kernel-size", "5", "--stride", "2", "--padding", "2"},
     any_call,
     {"plane7.npy", "--kernel-size", "3", "--stride", "1", "--padding", "1"},
     {"plane14.npy", "--kernel-size", "3", "--stride", "1", "--padding", "1"},

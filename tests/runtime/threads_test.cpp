@@ -31,6 +31,8 @@ std::vector<SharedProblem> shared_problems() {
             all.push_back({{shape, {2}, {2}}, last});
             all.push_back({{shape, {3}, {1}, {1}}, last});
             all.push_back({{shape, {3}, {2}, {1}, false, false}, last});
+            all.push_back({{shape, {5}, {1}, {2}}, last});
+            all.push_back({{shape, {5}, {2}, {2}, true, false}, last});
         }
     for (const bool last : {false, true})
         for (const Ints &shape : {Ints{1, 3, 37, 29}, Ints{2, 20, 13, 34}, Ints{1, 1, 5, 70}, Ints{3, 1, 1, 9},
