@@ -143,10 +143,10 @@ class Workload:
         return (self.channels, *self.input, *self.output, *self.kernel, *self.stride, *self.padding)
 
     def class_schedule(self, scheduled, registers):
-        """The schedule of fixed windows for this one, derived from that of 3x3: (kernel class, parameters), or None where
+        """The schedule of fixed windows for this one, derived from that of 3x3, or None where
         the class that takes the problem anyway is not slower, as far as is known."""
         kernel_h, kernel_w = self.kernel
-        stride_h, stride_w = self.stride
+        stride_w = self.stride[1]
         base = scheduled.get(f"avg_pool2d_f32_{self.layout}_3x3s{1 if stride_w == 1 else 2}")
         side_by_side = self.kernel == self.stride
         if base is None or kernel_h * kernel_w > 36 or max(kernel_h, kernel_w) > 8 or stride_w > 2 or side_by_side:
@@ -267,7 +267,7 @@ def workload_kernels(target, facts, workloads, scheduled, tuned_path, tuned):
     kernels = []
     for workload in workloads:
         schedule = tuned.get(workload.family)
-        if schedule is None and workload.family not in tuned and f"avg_pool2d_f32_{workload.layout}_{workload.window}" not in scheduled:
+        if schedule is None and workload.family not in tuned and scheduled.get(f"avg_pool2d_f32_{workload.layout}_{workload.window}") is None:
             schedule = workload.class_schedule(scheduled, registers)
         if schedule is None:
             continue
