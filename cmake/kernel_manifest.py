@@ -148,6 +148,8 @@ class Workload:
         kernel_h, kernel_w = self.kernel
         stride_w = self.stride[1]
         base = scheduled.get(f"avg_pool2d_f32_{self.layout}_3x3s{1 if stride_w == 1 else 2}")
+        if self.layout == "nchw" and stride_w > 1 and max(self.kernel) > 3:
+            return None  # lines add up columns once, which fixed windows of such strides do for each tile
         side_by_side = self.kernel == self.stride
         if base is None or kernel_h * kernel_w > 36 or max(kernel_h, kernel_w) > 8 or stride_w > 2 or side_by_side:
             return None
@@ -238,6 +240,8 @@ def parse_window(window, layout, path):
         return window, 16, 16, 0, 0
     if window == "separable":
         return window, 64, 64, 0, 2
+    if window == "lines":
+        return window, 64, 64, 0, 0
     if window == "large":
         return window, 1023, 1023, 8, 8
     match = BLOCKS.match(window)
@@ -245,7 +249,7 @@ def parse_window(window, layout, path):
         return ("blocks", 16, int(match[1]), 0, int(match[1])) if match[1] else ("blocks", 64, 64, 0, 0)
     match = WINDOW.match(window)
     if not match:
-        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, large, blocks, blocksN, global, or KHxKWsS[xS]")
+        raise BadInput(f"{line_of(path, window)}: window '{window}' is none of generic, small, separable, lines, large, blocks, blocksN, global, or KHxKWsS[xS]")
     kernel_h, kernel_w, stride_h = (int(match[i]) for i in (1, 2, 3))
     return "fixed", kernel_h, kernel_w, stride_h, int(match[4] or stride_h)
 
@@ -312,6 +316,10 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_path="", tu
         plane_h, plane_w, padding = map(int, plane.groups())
         layout = kernel["layout"] + (f"-{kernel['plane']}" if plane_w else "") + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "") + ("-streaming" if streams else "")
         family = "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
+        # One kernel takes both layouts as lines of floats: the planar one, and its schedule.
+        shared = kernel["window"] == "lines" and kernel["layout"] == "nhwc"
+        name = f"{family}_{target}"
+        family = family.replace("_nhwc_", "_nchw_") if shared else family
         wanted.add(family)
         if streams and not system.get("streaming_stores"):
             continue
@@ -340,8 +348,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_path="", tu
         if window == "blocks":
             parameters["fixed_stride_w"] = stride_w
         parameters.update(scheduled[family])
-        name = f"{family}_{target}"
-        kernels.append(dict(kernel, name=name, function="halpool_" + identifier(name), parameters=parameters,
+        kernels.append(dict(kernel, name=name, shared=shared, function="halpool_" + identifier(f"{family}_{target}"), parameters=parameters,
                             streaming_bytes=vector if streams else "", masked_loads="avx" in facts["features"].split("-"), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
     for family in scheduled:
         if family not in wanted:
@@ -353,13 +360,13 @@ def row(kernel):
     """A KernelRow (kernel_convention.h)."""
     cpu, nhwc = kernel["template"] == "cpu", kernel["layout"] == "nhwc"
     parameters = kernel["parameters"]
-    least_channels = least_columns = 0
-    if cpu and kernel["window_class"] == "separable":
-        least_channels, least_columns = (4, parameters["tile_columns"]) if nhwc else (0, parameters["vector"])
+    # Channels-last with fewer channels than a vector has lanes: rows as lines are faster where windows share columns.
+    along = cpu and nhwc and kernel["window_class"] == "fixed" and not kernel.get("channels") and parameters["fixed_stride_w"] == 1
+    least_channels = parameters["vector"] if along and "exact" not in kernel else 0
     fields = (f'"{kernel["name"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
-              "true" if cpu and kernel["window_class"] == "fixed" else "false", *kernel["extents"],
-              kernel.get("channels", 0), "{" + ", ".join(map(str, kernel.get("exact", ()))) + "}", *kernel["plane"], least_channels, least_columns, kernel.get("min_taps", 0),
+              "true" if cpu and kernel["window_class"] in ("fixed", "small", "lines") else "false", *kernel["extents"],
+              kernel.get("channels", 0), "{" + ", ".join(map(str, kernel.get("exact", ()))) + "}", *kernel["plane"], least_channels, kernel.get("min_taps", 0),
               kernel["plane"][0] or parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
               "true" if "streaming" in parameters else "false",
               parameters.get("alignment", 1),
@@ -370,7 +377,7 @@ def row(kernel):
 def table_source(target, facts, kernels):
     op = kernels[0]["op"]
     lines = [GENERATED, "#include <halpool/internal/kernel_convention.h>", "", 'extern "C" {']
-    lines += [f"int {kernel['function']}_argv(void **);" for kernel in kernels]
+    lines += [f"int {kernel['function']}_argv(void **);" for kernel in kernels if not kernel.get("shared")]
     lines += ["}", "", "namespace {", "", "const char *const required[] = {"]
     lines += [f'    "{feature}",' for feature in facts["requires"]]
     lines += ["    nullptr};", "", "const halpool::KernelRow rows[] = {"]
@@ -471,6 +478,8 @@ def main():
         kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system], workloads, *tuned.get(target, ()))
         halide = "-".join(filter(None, (stub, facts["features"])))
         for kernel in kernels:
+            if kernel.get("shared"):
+                continue
             parameters = ",".join(f"{name}={value}" for name, value in kernel["parameters"].items())
             cmake.append(f'  "{kernel["function"]}|{target}|{halide}|{facts.get("device", "")}|{kernel["op"]}|{kernel["streaming_bytes"]}|{parameters}"')
         write(os.path.join(arguments.out, f"table_{target}.cpp"), table_source(target, facts, kernels))

@@ -3,7 +3,10 @@
 #include "gpu_schedule.hpp"
 #include "lane_sums.hpp"
 #include "large_window.hpp"
+#include "line_window.hpp"
 #include "pool_algorithm.hpp"
+#include "statements.hpp"
+#include "tap_window.hpp"
 #include "vector_conditions.hpp"
 #include "window_walk.hpp"
 
@@ -26,7 +29,7 @@ static_assert(sizeof(KernelBuffer) == sizeof(halide_buffer_t) && sizeof(KernelDi
 
 constexpr int kAnyChannels = 1 << 20;
 
-enum class Window { generic, small, separable, large, blocks, fixed, global };
+enum class Window { generic, small, separable, lines, large, blocks, fixed, global };
 
 class AvgPool2d : public Generator<AvgPool2d> {
 public:
@@ -34,7 +37,7 @@ public:
     GeneratorParam<Window> window{
         "window",
         Window::generic,
-        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"large", Window::large}, {"blocks", Window::blocks}, {"fixed", Window::fixed}, {"global", Window::global}}};
+        {{"generic", Window::generic}, {"small", Window::small}, {"separable", Window::separable}, {"lines", Window::lines}, {"large", Window::large}, {"blocks", Window::blocks}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> fixed_channels{"fixed_channels", 0};  // channels-last with so few channels; 0: any number
@@ -67,6 +70,7 @@ public:
             one = add_input<float>("one");
         } else {
             uniform = add_input<int>("uniform");
+            pitch = add_input<int>("pitch");
             positive_zero = add_input<float>("positive_zero");
             divisor_x = add_input<Buffer<float, 1>>("divisor_x");
             divisor_y = add_input<Buffer<float, 1>>("divisor_y");
@@ -119,7 +123,10 @@ public:
                 stages.sum(v.order(layout)) = always_walks_along() ? walked : select(walks_along(), walked, tiled);
             }
         } else if (window == Window::small) {
-            stages = runtime_window_sum(problem, v, problem.x.kernel, 1, Float(32));  // at most 16 rows of 16 taps
+            stages.sum(v.order(layout)) = tap_window_sum(problem, v, {input.dim(2).stride(), input.dim(1).stride(), *uniform});
+        } else if (window == Window::lines) {
+            const LineCall call{output.dim(0).min(), output.dim(0).extent(), input.dim(1).stride(), *pitch, *uniform};
+            stages.sum(v.order(layout)) = line_window_sum(problem, v, call);
         } else if (window == Window::separable) {
             separable_stages = separable_window_sum(problem, v);
             stages.sum = separable_stages.sum;
@@ -183,6 +190,10 @@ public:
             Expr one = strict_float(1.0f / ((*divisor_y)(0) * (*divisor_x)(0)));
             Expr own = strict_float(sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)));
             output(v.order(layout)) = select(*uniform == 1, sum * one, own) + *positive_zero;
+        } else if (window == Window::small || window == Window::lines) {
+            Expr one = call_constant(1.0f / ((*divisor_y)(0) * (*divisor_x)(0)));
+            Expr own = (*reciprocal)(v.x, unsafe_promise_clamped(cast<int>((*divisor_y)(v.y)) - 1, 0, kernel_h - 1));
+            output(v.order(layout)) = sum * select(*uniform == 1, one, own) + *positive_zero;
         } else if (window == Window::blocks || window == Window::global) {  // all windows have one divisor
             output(v.order(layout)) = sum / ((*divisor_y)(0) * (*divisor_x)(0)) + *positive_zero;
         } else {
@@ -193,6 +204,8 @@ public:
     void schedule() {
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(
             get_target().has_feature(Target::AVX), fixed_plane_w < int(vector) ? int(fixed_plane_w) : 0));
+        if (window == Window::lines) get_pipeline().add_custom_lowering_pass(new LineWindow(vector));
+        if (window == Window::small) get_pipeline().add_custom_lowering_pass(new TapWindow);
         if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector));
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new LaneSums(vector, !get_target().has_feature(Target::RVV)));
@@ -298,14 +311,16 @@ private:
                                   output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, input.dim(0).extent()};
         if (fixed_channels > 0 && window == Window::fixed) {
             schedule_few_channels(output, v, when, s);
+        } else if (window == Window::small) {
+            schedule_taps(output, v, when, s);
         } else if (window == Window::large) {
             schedule_large(output, layout, v, when, s);
         } else if (window == Window::blocks && fixed_stride_w > 0) {
             schedule_blocks_of_width(output, block_stages, v, when, s);
         } else if (window == Window::blocks) {
             schedule_blocks(output, separable_stages, layout, v, when, s);
-        } else if (window == Window::separable) {
-            schedule_separable(output, separable_stages, layout, v, when, s);
+        } else if (window == Window::lines) {
+            schedule_lines(output, v, when, s, get_target().has_feature(Target::AVX));
         } else if (window == Window::fixed && nhwc) {
             if (may_walk_along()) schedule_channels_last_walk(always_walks_along() ? output : output.specialize(walks_along()), v, when, s, std::max(int(fixed_kernel_w) - 1, 1));
             if (!always_walks_along()) schedule_channels_last_fixed(output, stages, v, when, s);
@@ -340,7 +355,7 @@ private:
         }
     }
 
-    Input<int> *uniform = nullptr;
+    Input<int> *uniform = nullptr, *pitch = nullptr;
     Input<float> *positive_zero = nullptr, *own_divisor = nullptr;
     Input<Buffer<float, 1>> *divisor_x = nullptr, *divisor_y = nullptr;
     Input<Buffer<float, 2>> *reciprocal = nullptr;

@@ -258,6 +258,14 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
             .unroll(ci)
             .unroll(yi);
     };
+    const auto pixels = [&](Stage stage, int lanes, int columns) {
+        Var xo("xo"), xi("xi");
+        stage.split(v.c, co, cv, lanes, TailStrategy::ShiftInwards)
+            .split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
+            .reorder(cv, xi, co, xo, v.y, v.n)
+            .vectorize(cv)
+            .unroll(xi);
+    };
     const int strip = schedule.vector * schedule.channel_vectors;
     const auto tiles = [&](Stage stage) {
         if (schedule.tile_rows > 1) {
@@ -270,7 +278,13 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
     tiles(output.specialize(when.channels >= strip));
     if (schedule.channel_vectors > 1) tile(output.specialize(none && when.channels >= schedule.vector), schedule.vector, 1, 1);
     if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1);
-    if (schedule.vector > kNarrow) tile(output.specialize(when.channels >= kNarrow), kNarrow, 1, 1);
+    // Few channels: several pixels side by side.
+    for (int lanes : {8, kNarrow}) {
+        if (schedule.vector < lanes) continue;
+        constexpr int kPixels = 4;
+        if (!schedule.streaming) pixels(output.specialize(none && when.channels >= lanes && when.channels < 2 * lanes && when.width >= kPixels), lanes, kPixels);
+        if (schedule.vector > lanes) tile(output.specialize(when.channels >= lanes), lanes, 1, 1);
+    }
     tile(output, 1, 1, 1);
 
     Var column = stages.partial.args()[1];
@@ -359,60 +373,40 @@ void schedule_channels_last_global(Func output, PoolStages &many, PoolStages &fe
     place_blocks(output, co, v.c, many);
 }
 
-// The column sums of one tile of output columns lie in a buffer on the stack, of a constant size: kernels allocate nothing.
-void schedule_separable(Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
-                        const CallConditions &when, const CpuSchedule &schedule) {
-    const bool planar = layout == Layout::nchw;
-    const int columns = schedule.tile_columns * (planar ? schedule.vector : 1);
-    const int capacity = (columns - 1) * kSeparableStride + kSeparableKernel + schedule.vector;
-    Var xo("xo"), xi("xi"), co("co"), ci("ci");
-    const auto planar_tile = [&](Stage stage, int width) {
-        stage.split(v.x, xo, xi, width, TailStrategy::ShiftInwards).vectorize(xi).never_partition(xo);
+void schedule_taps(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+    Var co("co"), ci("ci"), cv("cv");
+    const auto strip = [&](Stage stage, int lanes, int vectors) {
+        stage.split(v.c, co, ci, lanes * vectors, TailStrategy::ShiftInwards)
+            .split(ci, ci, cv, lanes)
+            .reorder(cv, ci, co, v.x, v.y, v.n)
+            .vectorize(cv)
+            .unroll(ci)
+            .never_partition_all();
     };
-    const auto channels_last_tile = [&](Stage stage, int width, int lanes) {
-        stage.split(v.c, co, ci, lanes, TailStrategy::ShiftInwards)
-            .split(v.x, xo, xi, width, TailStrategy::ShiftInwards)
-            .reorder(ci, xi, co, xo, v.y, v.n)
-            .vectorize(ci)
-            .never_partition(xo);
+    const int lanes = schedule.vector;
+    for (int vectors = schedule.channel_vectors; vectors > 1; vectors /= 2) {
+        const int channels = lanes * vectors;
+        Expr overlap = (channels - when.channels % channels) % channels;
+        strip(output.specialize(when.channels >= channels && overlap * 4 <= when.channels), lanes, vectors);
+    }
+    strip(output.specialize(when.channels >= lanes), lanes, 1);
+    if (lanes > kNarrow) strip(output.specialize(when.channels >= kNarrow), kNarrow, 1);
+    strip(output, 1, 1);
+}
+
+// Rows of any width: where the target has masked stores, those below a vector as one.
+void schedule_lines(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, bool masked_stores) {
+    Var xo("xo"), xi("xi");
+    const auto columns = [&](Stage stage, int lanes, TailStrategy tail) {
+        stage.split(v.x, xo, xi, lanes, tail).vectorize(xi).reorder(xi, xo, v.y, v.c, v.n).never_partition_all();
     };
-    for (Border border_value : {Border::none, Border::masked}) {
-        Expr border = is_border(when, border_value), wide = when.width >= columns;
-        if (planar) {
-            for (int stride : {1, 2}) {
-                Expr fits = border && when.stride_w == stride;
-                if (columns > schedule.vector) planar_tile(output.specialize(fits && wide), columns);
-                planar_tile(output.specialize(fits && when.width >= schedule.vector), schedule.vector);
-            }
-        } else {
-            const int strip = schedule.vector * schedule.channel_vectors;
-            channels_last_tile(output.specialize(border && wide && when.channels >= strip), columns, strip);
-            if (strip > kNarrow) channels_last_tile(output.specialize(border && wide && when.channels >= kNarrow), columns, kNarrow);
-        }
-    }
-    if (planar) {
-        planar_tile(output, 1);
+    columns(output.specialize(when.width >= schedule.vector), schedule.vector, TailStrategy::ShiftInwards);
+    if (masked_stores) {
+        columns(output, schedule.vector, TailStrategy::Predicate);
     } else {
-        channels_last_tile(output, 1, 1);
+        if (schedule.vector > kNarrow) columns(output.specialize(when.width >= kNarrow), kNarrow, TailStrategy::ShiftInwards);
+        columns(output, 1, TailStrategy::ShiftInwards);
     }
-
-    Var column = stages.column.args()[planar ? 0 : 1];
-    stages.column.compute_at(output, planar ? xo : co).store_in(MemoryType::Stack).bound_storage(column, capacity);
-    Var lane = planar ? v.x : v.c, column_lane = planar ? column : v.c, column_vector("column_vector");
-    if (planar) {
-        stages.column.split(column, column, column_vector, schedule.vector, TailStrategy::RoundUp).vectorize(column_vector);
-    } else {
-        stages.column.vectorize(v.c);
-    }
-    stages.column_sum.compute_at(stages.column, column).vectorize(column_lane);
-    stages.column_sum.update().reorder(column_lane, stages.column_blocks).vectorize(column_lane);
-    stages.column_block.compute_at(stages.column_sum, stages.column_blocks).vectorize(column_lane);
-    stages.column_block.update().reorder(column_lane, stages.column_taps).vectorize(column_lane);
-
-    stages.sum.compute_at(output, planar ? xo : xi).vectorize(lane);
-    stages.sum.update().reorder(lane, stages.blocks).vectorize(lane);
-    stages.block.compute_at(stages.sum, stages.blocks).vectorize(lane);
-    stages.block.update().reorder(lane, stages.taps).vectorize(lane);
 }
 
 void schedule_large(Func output, Layout layout, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {

@@ -52,8 +52,10 @@ void schedule_channels_last_runtime(Halide::Func output, PoolStages &stages, con
 // Channels-last: of few taps by `few`, of others by `many`; both sum in blocks.
 void schedule_channels_last_global(Halide::Func output, PoolStages &many, PoolStages &few, const Halide::Expr &is_few,
                                    const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
-void schedule_separable(Halide::Func output, SeparableStages &stages, Layout layout, const OutputVariables &v,
-                        const CallConditions &when, const CpuSchedule &schedule);
+// Around the sums of TapWindow.
+void schedule_taps(Halide::Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
+// Around the sums of LineWindow. masked_stores: the target has them.
+void schedule_lines(Halide::Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, bool masked_stores);
 // Around the sums of LargeWindow: what is left is to divide and store them.
 void schedule_large(Halide::Func output, Layout layout, const OutputVariables &v, const CallConditions &when,
                     const CpuSchedule &schedule);

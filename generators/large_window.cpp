@@ -1,6 +1,7 @@
 #include "large_window.hpp"
 
 #include "lowered_ir.hpp"
+#include "statements.hpp"
 
 #include <halpool/internal/kernel_convention.h>
 
@@ -24,95 +25,6 @@ enum Argument {
     kColumn, kRow, kChannel, kPlane, kInputW, kInputH, kRowPitch, kColumnPitch, kChannels, kKernelRows, kKernelColumns, kStrideRows,
     kStrideColumns, kPadRows, kPadColumns, kFirstColumn, kColumns, kUniformDivisor, kPlanar, kArguments
 };
-
-class FindMark : public IRGraphVisitor {
-public:
-    const Call *mark = nullptr;
-
-private:
-    using IRGraphVisitor::visit;
-    void visit(const Call *call) override {
-        if (call->name == kLargeWindow) mark = call;
-        IRGraphVisitor::visit(call);
-    }
-};
-
-class ReplaceMark : public IRMutator {
-public:
-    explicit ReplaceMark(std::function<Expr(const Call *)> value) : value_(std::move(value)) {}
-
-private:
-    using IRMutator::visit;
-    Expr visit(const Call *call) override { return call->name == kLargeWindow ? value_(call) : IRMutator::visit(call); }
-    std::function<Expr(const Call *)> value_;
-};
-
-// Statements one after another, with the names that later ones use.
-class Sequence {
-public:
-    Expr let(const char *name, const Expr &value) {
-        const std::string unique = unique_name(name);
-        lets_.emplace_back(unique, value, statements_.size());
-        return Variable::make(value.type(), unique);
-    }
-    void add(const Stmt &statement) { statements_.push_back(statement); }
-    Stmt done() const {
-        Stmt result;
-        auto let = lets_.rbegin();
-        const auto close = [&](std::size_t from) {
-            for (; let != lets_.rend() && std::get<2>(*let) >= from; ++let) {
-                if (result.defined()) result = LetStmt::make(std::get<0>(*let), std::get<1>(*let), result);
-            }
-        };
-        close(statements_.size());
-        for (std::size_t i = statements_.size(); i-- > 0;) {
-            result = result.defined() ? Block::make(statements_[i], result) : statements_[i];
-            close(i);
-        }
-        return result;
-    }
-
-private:
-    std::vector<std::tuple<std::string, Expr, std::size_t>> lets_;
-    std::vector<Stmt> statements_;
-};
-
-// Floats in memory, from `begin` on.
-struct Floats {
-    std::string name;
-    Expr begin = 0;
-
-    static Expr index(const Expr &at, int lanes) { return lanes == 1 ? at : Ramp::make(at, 1, lanes); }
-    Expr load(const Expr &at, int lanes) const {
-        return Load::make(Float(32, lanes), name, index(begin + at, lanes), Buffer<>(), Parameter(), const_true(lanes), ModulusRemainder());
-    }
-    Stmt store(const Expr &at, const Expr &value) const {
-        const int lanes = value.type().lanes();
-        return Store::make(name, value, index(begin + at, lanes), Parameter(), const_true(lanes), ModulusRemainder());
-    }
-};
-
-// Of one statement: registers, or the stack where they are indexed.
-struct Local : Floats {
-    int size;
-    Local(const char *n, int s) : Floats{unique_name(n)}, size(s) {}
-    Stmt within(const Stmt &body) const {
-        return Allocate::make(name, Float(32), MemoryType::Stack, {size}, const_true(), Block::make(body, Free::make(name)));
-    }
-    Stmt zero() const { return store(0, make_zero(Float(32, size))); }
-    Stmt add(const Expr &value) const { return store(0, strict_float(load(0, value.type().lanes()) + value)); }
-};
-
-Expr plus(const Expr &a, const Expr &b) { return strict_float(a + b); }
-
-Stmt if_else(const Expr &condition, const Stmt &then, const Stmt &otherwise = Stmt()) { return IfThenElse::make(condition, then, otherwise); }
-
-Stmt loop(const char *name, const Expr &count, const std::function<Stmt(Expr)> &body) {
-    const std::string unique = unique_name(name);
-    return For::make(unique, 0, max(count, 0), ForType::Serial, Partition::Never, DeviceAPI::None, body(Variable::make(Int(32), unique)));
-}
-
-Expr round_up(const Expr &value, const Expr &to) { return (value + to - 1) / to * to; }
 
 // Lanes d, d + 1, ... of a followed by b.
 Expr shifted(const Expr &a, const Expr &b, int d) {
@@ -601,7 +513,7 @@ private:
             std::map<std::string, Expr> known;
             if (dense) known[stride.as<Variable>()->name] = 1;
             known[uniform.as<Variable>()->name] = one_divisor ? 1 : 0;
-            const Stmt loops = substitute(rows_->name, rows_->min + row, ReplaceMark([&](const Call *mark) { return window(mark); }).mutate(body_));
+            const Stmt loops = substitute(rows_->name, rows_->min + row, replace_mark(body_, kLargeWindow, [&](const Call *mark) { return window(mark); }));
             return simplify(substitute(known, loops));
         };
         const auto by_divisor = [&](bool dense) { return if_else(uniform == 1, variant(dense, true), variant(dense, false)); };
@@ -694,7 +606,7 @@ private:
         const Expr outputs = s.let("outputs", min(columns_ - output_block * kRows, kRows));
         const auto put = [&](const Expr &i, const Expr &q, const Expr &value) {
             const For *columns = body_.as<For>();
-            Stmt one = ReplaceMark([&](const Call *) { return value; }).mutate(columns->body);
+            Stmt one = replace_mark(columns->body, kLargeWindow, [&](const Call *) { return value; });
             one = substitute(columns->name, columns->min + output_block * kRows + q, substitute(rows_->name, rows_->min + first_row + i, one));
             return simplify(substitute(argument(kUniformDivisor).as<Variable>()->name, one_divisor ? 1 : 0, one));
         };
@@ -789,10 +701,9 @@ Expr large_window_sum(const PoolProblem &p, const OutputVariables &v, const Larg
 Stmt LargeWindow::visit(const For *rows) {
     if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
     const Stmt body = inline_lets(rows->body);
-    FindMark found;
-    body.accept(&found);
-    if (!found.mark) return IRMutator::visit(rows);
-    return Emitter(rows, body, found.mark, lanes_).emit();
+    const Call *mark = find_mark(body, kLargeWindow);
+    if (!mark) return IRMutator::visit(rows);
+    return Emitter(rows, body, mark, lanes_).emit();
 }
 
 }  // namespace halpool

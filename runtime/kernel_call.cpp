@@ -34,8 +34,8 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
       streams_(row.streams),
       alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * sizeof(float)),
-      layout_(row.layout),
-      lanes_along_rows_(row.layout == KernelLayout::nchw || row.channels != 0) {
+      layout_(row.window == WindowClass::lines ? KernelLayout::nchw : row.layout),
+      lanes_along_rows_(layout_ == KernelLayout::nchw || row.channels != 0) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
     Problem p = problem;
     std::int64_t in_h = in[2], in_w = in[3];
@@ -45,7 +45,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         p.y = {1, 1, 1, 0, 0};
         p.x = {in_w, in_w, 1, 0, 0};
     }
-    const bool nhwc = layout_ == KernelLayout::nhwc;
+    const bool nhwc = layout_ == KernelLayout::nhwc;  // to the kernel
     const auto leaves = [](const Axis &axis, std::int64_t extent) {
         return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
     };
@@ -58,26 +58,31 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         rows_ *= planes;
         planes = 1;
     }
-    input_dimensions_ = nhwc ? dense({in[1], in_w, in_h, in[0]}) : dense({in_w, in_h, planes, 1});
-    output_dimensions_ = nhwc ? dense({in[1], out[3], rows_, in[0]}) : dense({out[3], rows_, planes, 1});
+    if (row.window == WindowClass::lines && row.layout == KernelLayout::nhwc) {
+        pitch_ = narrow(in[1]);
+        planes = in[0];
+    }
+    input_dimensions_ = nhwc ? dense({in[1], in_w, in_h, in[0]}) : dense({in_w * pitch_, in_h, planes, 1});
+    output_dimensions_ = nhwc ? dense({in[1], out[3], rows_, in[0]}) : dense({out[3] * pitch_, rows_, planes, 1});
     outer_ = nhwc ? in[0] : planes;
-    columns_ = out[3];
+    columns_ = out[3] * pitch_;
     // Large windows: fewer channels than a vector has are dense to the kernel, which parts of more are not.
     channels_ = lanes_along_rows_ || row.window == WindowClass::large ? 1 : in[1];
-    shares_ = Shares(outer_, rows_, row.window == WindowClass::large ? kLargeBlock : std::max(row.tile_rows, 1), channels_);
+    shares_ = Shares(outer_, rows_, row.window == WindowClass::large ? kLargeBlock : row.window == WindowClass::lines ? kLineRows : std::max(row.tile_rows, 1), channels_);
     window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
                narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
 
     if (row.window == WindowClass::large) {
         prepare_large(p, row);
+    } else if (row.window == WindowClass::lines) {
+        prepare_lines(p, row);
     } else if (row.window == WindowClass::fixed && walks_down(!nhwc, row.stride_w)) {
         prepare_walk(p, row);
     } else if (lanes_along_rows_) {
-        // The separable template sums whole vectors of input columns, for whole blocks of 8 taps.
-        find_clamped_rows(p, row.window == WindowClass::separable ? row.lanes - 1 + 7 : 0);
+        find_clamped_rows(p);
         if (row.window == WindowClass::small || row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
     }
-    fill_divisors(row.window == WindowClass::global ? problem : p, row.needs_reciprocal);
+    fill_divisors(row.window == WindowClass::global ? problem : p, row);
     prepare_arguments();
     prepare_whole();
 }
@@ -104,6 +109,16 @@ void KernelCall::prepare_large(const Problem &p, const KernelRow &row) {
                                                static_cast<std::size_t>(workspace(std::min(most_columns_, columns_))));
 }
 
+// No kernel of these reads beside a row.
+void KernelCall::prepare_lines(const Problem &p, const KernelRow &row) {
+    border_ = Border::none;
+    const std::int64_t most = (kLineFloats / pitch_ - p.x.kernel) / p.x.stride + 1;  // the selector made sure that one fits
+    const std::int64_t columns = p.output.shape[3], pieces = (columns + most - 1) / most;
+    most_columns_ = (columns + pieces - 1) / pieces * pitch_;
+    const std::int64_t lanes = row.lanes;
+    if (pitch_ == 1 && most >= lanes) most_columns_ = std::min((most_columns_ + lanes - 1) / lanes * lanes, most / lanes * lanes);
+}
+
 void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
     // Border::masked: the taps before a window's middle may leave a row on the left alone, those behind it on the right.
     const bool middle_inside = p.x.pad_begin <= p.x.kernel / 2 &&
@@ -113,7 +128,7 @@ void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
     } else if (border_ == Border::masked && !middle_inside) {
         border_ = Border::clamped;
     } else if (border_ == Border::masked && !row.masked_loads) {
-        find_clamped_rows(p, 0);
+        find_clamped_rows(p);
         if (row.plane_w != 0) {  // which computes whole planes
             clamped_head_ = clamped_head_ > 0 ? rows_ : 0;
             clamped_tail_ = clamped_tail_ > 0 ? rows_ : 0;
@@ -124,11 +139,11 @@ void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
     walk_rows_ = std::max<std::int64_t>(kWalkElements / columns_, 8);
 }
 
-void KernelCall::find_clamped_rows(const Problem &p, std::int64_t overreach) {
+void KernelCall::find_clamped_rows(const Problem &p) {
     const std::int64_t width = p.x.input, height = p.y.input, out_h = p.output.shape[2], out_w = p.output.shape[3];
     // How far the taps of a row reach beside it.
     const std::int64_t last = (out_w - 1) * p.x.stride - p.x.pad_begin + p.x.kernel - 1;
-    const std::int64_t before = p.x.pad_begin, behind = std::max<std::int64_t>(last + overreach - (width - 1), 0);
+    const std::int64_t before = p.x.pad_begin, behind = std::max<std::int64_t>(last - (width - 1), 0);
     if (before > width * height || behind > width * height) {
         border_ = Border::clamped;
         return;
@@ -143,33 +158,35 @@ void KernelCall::find_clamped_rows(const Problem &p, std::int64_t overreach) {
     clamped_tail_ = tail;
 }
 
-void KernelCall::fill_divisors(const Problem &p, bool needs_reciprocal) {
+void KernelCall::fill_divisors(const Problem &p, const KernelRow &row) {
     const std::int64_t out_h = p.output.shape[2], out_w = p.output.shape[3];
     divisor_y_.resize(static_cast<std::size_t>(out_h));
-    divisor_x_.resize(static_cast<std::size_t>(out_w));
+    const std::int64_t floats = out_w * pitch_;
+    divisor_x_.resize(static_cast<std::size_t>(floats));
     for (std::int64_t o = 0; o < out_h; ++o) {
         divisor_y_[static_cast<std::size_t>(o)] = static_cast<float>(divisor_factor(p.y, o, p.rule));
     }
     for (std::int64_t o = 0; o < out_w; ++o) {
         const std::int64_t factor = p.rule == DivisorRule::fixed ? p.fixed_divisor : divisor_factor(p.x, o, p.rule);
-        divisor_x_[static_cast<std::size_t>(o)] = static_cast<float>(factor);
+        std::fill_n(divisor_x_.begin() + o * pitch_, pitch_, static_cast<float>(factor));
     }
     const auto all_equal = [](const std::vector<float> &v) {
         return std::all_of(v.begin(), v.end(), [&](float f) { return f == v.front(); });
     };
     uniform_ = all_equal(divisor_x_) && all_equal(divisor_y_);
 
-    // A fixed window has few divisors along y, small integers d: one row of 1 / (divisor_x * d) for each. Formed from
+    // A window has few divisors along y, small integers d: one row of 1 / (divisor_x * d) for each. Formed from
     // the product: two rounded reciprocals would make the mean of ones 1 + 2^-23.
-    const float classes = needs_reciprocal ? *std::max_element(divisor_y_.begin(), divisor_y_.end()) : 1.0f;
+    const bool by_class = row.needs_reciprocal && (row.window == WindowClass::fixed || !uniform_);
+    const float classes = by_class ? *std::max_element(divisor_y_.begin(), divisor_y_.end()) : 1.0f;
     reciprocal_.resize(static_cast<std::size_t>(classes) * divisor_x_.size());
     for (std::size_t i = 0; i < reciprocal_.size(); ++i) {
         const float d = static_cast<float>(i / divisor_x_.size() + 1);
         reciprocal_[i] = 1.0f / (divisor_x_[i % divisor_x_.size()] * d);
     }
-    divisor_x_dimensions_ = {{{0, narrow(out_w), 1, 0}}};
+    divisor_x_dimensions_ = {{{0, narrow(floats), 1, 0}}};
     divisor_y_dimensions_ = {{{0, narrow(out_h), 1, 0}}};
-    reciprocal_dimensions_ = {{{0, narrow(out_w), 1, 0}, {0, static_cast<std::int32_t>(classes), narrow(out_w), 0}}};
+    reciprocal_dimensions_ = {{{0, narrow(floats), 1, 0}, {0, static_cast<std::int32_t>(classes), narrow(floats), 0}}};
 }
 
 // Where masks cost much (windows known at run time), the columns in the middle of the rows are computed without.
@@ -192,6 +209,7 @@ void KernelCall::prepare_arguments() {
     arguments_ = {};
     for (std::size_t i = 0; i < window_.size(); ++i) arguments_[kKernelH + i] = &window_[i];
     arguments_[kUniform] = &uniform_;
+    arguments_[kPitch] = &pitch_;
     arguments_[kPositiveZero] = &positive_zero_;
     arguments_[kDivisorX] = &divisor_x_buffer_;
     arguments_[kDivisorY] = &divisor_y_buffer_;

@@ -54,10 +54,11 @@ private:
     int finish(int status) const;
     void prepare_arguments();
     void prepare_whole();
-    void fill_divisors(const Problem &problem, bool needs_reciprocal);
-    void find_clamped_rows(const Problem &problem, std::int64_t overreach);
+    void fill_divisors(const Problem &problem, const KernelRow &row);  // one for each of pitch_ floats of a column
+    void find_clamped_rows(const Problem &problem);
     void find_inner_columns(const Problem &problem, std::int64_t lanes);
     void prepare_large(const Problem &problem, const KernelRow &row);
+    void prepare_lines(const Problem &problem, const KernelRow &row);
     void prepare_walk(const Problem &problem, const KernelRow &row);
 
     KernelEntry entry_;
@@ -77,11 +78,11 @@ private:
     Columns inner_columns_{0, 0};
     // Planar kernels that walk down the plane: at most so many rows before the next strip of columns; 0: other kernels.
     std::int64_t walk_rows_ = 0;
-    // Kernels of large windows: at most so many columns of the output in one call; 0: other kernels.
+    // Kernels of large windows and of lines: at most so many columns of the output in one call; 0: other kernels.
     std::int64_t most_columns_ = 0;
     std::unique_ptr<Workspaces> workspaces_;
     std::int64_t columns_;
-    std::int32_t uniform_ = 0;
+    std::int32_t uniform_ = 0, pitch_ = 1;
     float positive_zero_ = 0.0f;
     std::vector<float> divisor_x_, divisor_y_, reciprocal_;
     std::array<KernelDimension, 1> divisor_x_dimensions_, divisor_y_dimensions_;

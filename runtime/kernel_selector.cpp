@@ -3,6 +3,8 @@
 #include "device_call.hpp"
 #include "failure.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -50,13 +52,16 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
             return "takes padding smaller than the kernel only";
         }
     }
-    const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable ||
+    const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable || row.window == WindowClass::lines ||
                          row.window == WindowClass::large;
     if (limited && (p.y.kernel > row.kernel_h || p.x.kernel > row.kernel_w)) {
         return text("takes kernels of at most ", by(row.kernel_h, row.kernel_w));
     }
     if (row.window == WindowClass::separable && p.x.stride > row.stride_w) {
         return text("takes horizontal strides of at most ", row.stride_w);
+    }
+    if (row.window == WindowClass::lines && p.x.kernel * (nhwc ? p.input.shape[1] : 1) > kLineFloats) {
+        return text("takes windows of at most ", kLineFloats, " floats a row");
     }
     if (row.window == WindowClass::large) {
         if (p.y.stride > row.stride_h || p.x.stride > row.stride_w) {
@@ -99,12 +104,40 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     return linked.device ? limits_objection(row, p, linked.device->limits()) : "";
 }
 
+// What channels-last windows cost, in vectors read for each vector of outputs: taken tap by tap, and by lines, whose pieces sum the
+// columns between them twice.
+struct ChannelsLastCost {
+    double taps, lines;
+    explicit ChannelsLastCost(const Problem &p) {
+        const double channels = static_cast<double>(p.input.shape[1]), kernel_h = static_cast<double>(p.y.kernel);
+        const double kernel_w = static_cast<double>(p.x.kernel), stride = static_cast<double>(p.x.stride);
+        const double wasted = channels < 4 ? 8 : channels < 8 ? 2 : 1;  // of a vector's lanes
+        taps = kernel_h * kernel_w * wasted + (channels < 32 ? 8 : channels < 64 ? 5 : 3);
+        const double pixels = std::floor(kLineFloats / channels), outputs = std::floor((pixels - kernel_w) / stride) + 1;
+        lines = kernel_h * (kernel_w + (outputs - 1) * stride) / std::max(outputs, 1.0) + kernel_w * stride + (stride > 1 ? 12 : 3);
+        if (outputs < 1) lines = std::numeric_limits<double>::infinity();
+    }
+};
+
 // Empty when the kernel is fast on this problem; else a kernel further down is the better choice, unless this one was
 // demanded by name.
 std::string preference_objection(const KernelRow &row, const Problem &p, const Demand &demand) {
     if (p.input.shape[1] < row.min_channels) return text("is slow below ", row.min_channels, " channels");
-    if (p.output.shape[3] < row.min_columns) return text("is slow below ", row.min_columns, " output columns");
     if (p.y.kernel * p.x.kernel < row.min_taps) return text("is slow below ", row.min_taps, " taps");
+    const bool nhwc = row.layout == KernelLayout::nhwc;
+    if (row.window == WindowClass::large) {
+        // Below kLargeBlock + 1 strides it adds tap by tap; without whole vectors of channels what it adds by are its taps.
+        const std::int64_t least = nhwc && p.input.shape[1] < row.lanes ? 2 * kLargeBlock : kLargeBlock + 1;
+        const bool by_blocks = p.y.kernel >= least * p.y.stride || p.x.kernel >= least * p.x.stride;
+        const ChannelsLastCost cost(p);
+        const bool others_are_slower = nhwc ? p.y.kernel * p.x.kernel >= 48 && cost.lines >= static_cast<double>(p.y.kernel * p.x.kernel)
+                                            : std::max(p.y.kernel, p.x.kernel) > kLineKernel;
+        if (!by_blocks && !others_are_slower) return text("is slow below ", least, " strides a window");
+    }
+    if (row.window == WindowClass::lines && nhwc) {
+        const ChannelsLastCost cost(p);
+        if (cost.lines >= cost.taps) return text("is slow for so few taps of ", p.input.shape[1], " channels");
+    }
     if (row.streams) {
         const std::int64_t bytes = (p.input.elements() + p.output.elements()) * std::int64_t{sizeof(float)};
         const std::int64_t least = demand.streaming_bytes;
@@ -146,6 +179,7 @@ std::string purpose(const KernelRow &row) {
     case WindowClass::global: out = "windows that are the whole plane"; break;
     case WindowClass::small:
     case WindowClass::separable:
+    case WindowClass::lines:
     case WindowClass::large: out = "windows up to " + by(row.kernel_h, row.kernel_w); break;
     case WindowClass::blocks:
         out = "windows side by side, of at most " + by(row.kernel_h, row.kernel_w);

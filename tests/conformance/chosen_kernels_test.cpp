@@ -34,6 +34,9 @@ std::vector<Problem> windows_for(const KernelUnderTest &kernel, const Ints &shap
     if (kernel.window == "blocks") return {{shape, {10, 9}}, {shape, {20, 2}}};
     if (kernel.window == "separable")
         return {{shape, {5}, {1}, {2}}, {shape, {9}, {1}, {4}}, {shape, {20}, {2}, {3}}};
+    if (kernel.window == "lines") return {{shape, {4}, {1}, {2}}, {shape, {7}, {1}, {3}}};
+    if (kernel.window == "small") return {{shape, {3}, {3}}, {shape, {4, 2}, {2}, {1}}};
+    if (kernel.window == "generic") return {{shape, {70, 3}, {9, 1}}, {shape, {20}, {19}}, {shape, {70, 2}, {11, 1}}};
     if (kernel.window == "large") return {{shape, {17}, {1}}, {shape, {20}, {1}, {3}}, {shape, {40}, {2}, {20}}};
     return {{shape, {2, 3}, {1}}, {shape, {5}, {1}, {2}}, {shape, {9}, {9}, {1}}, {shape, {20}, {3}}, {shape, {20}, {10}, {3}}};
 }
@@ -42,9 +45,9 @@ bool streams(const KernelUnderTest &kernel) { return kernel.name.find("-streamin
 
 std::vector<Attempt> attempts_for(const KernelUnderTest &kernel) {
     std::vector<Ints> shapes;
-    // Aligned to 16 bytes or to nothing; three channels, which the CPU has kernels for, and fewer columns than a
+    // Aligned to 64 bytes or to nothing; three channels, which the CPU has kernels for, and fewer columns than a
     // vector.
-    for (const std::int64_t channels : {8, 7, 3})
+    for (const std::int64_t channels : {16, 7, 3})
         for (const std::int64_t columns : {96, 95, 9}) shapes.push_back({2, channels, 90, columns});
     if (streams(kernel)) {  // whole cache lines: of channels, of columns, and a half after pooling by two
         shapes.clear();

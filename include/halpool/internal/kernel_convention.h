@@ -56,17 +56,19 @@ enum KernelArgument : int {
     kPadLeft,
     kBorder,        // int32: Border
     kUniform,       // int32: 1 when all windows have one divisor
+    kPitch,         // int32: WindowClass::lines: floats from a column to the next
     kPositiveZero,  // float: +0.0, added last so that a sum of -0.0 gives +0.0 (a constant would be folded away)
     kDivisorX,      // KernelBuffer float[output width]; a window's divisor is divisor_y[y] * divisor_x[x]
     kDivisorY,      // KernelBuffer float[output height]
     kReciprocal,    // KernelBuffer float[height class][output width]: 1 / (divisor_x[x] * d) in row d - 1, where d is
-                    // divisor_y[y], a small integer. For kernels with `needs_reciprocal` alone, else one row
+                    // divisor_y[y], a small integer. For kernels with `needs_reciprocal` alone, else one row;
+                    // kernels of windows known at run time have one row as well where kUniform is 1
     kOutput,        // KernelBuffer
     kKernelArgumentCount
 };
 inline constexpr const char *kKernelArgumentNames[kKernelArgumentCount] = {
     "user_context", "input",  "kernel_h",      "kernel_w",  "stride_h",  "stride_w",   "pad_top", "pad_left",
-    "border",       "uniform", "positive_zero", "divisor_x", "divisor_y", "reciprocal", "output"};
+    "border",       "uniform", "pitch", "positive_zero", "divisor_x", "divisor_y", "reciprocal", "output"};
 
 
 // The arguments of a kernel that runs on another device than the CPU. Divisors are computed from integers in the kernel:
@@ -132,6 +134,10 @@ inline std::int64_t large_workspace(std::int64_t columns, std::int64_t kernel_h,
 }
 inline constexpr int kLeastBlocks = 4;
 
+// WindowClass::lines. To the kernel rows are lines of floats, planar: channels-last ones are columns of kPitch floats, all the
+// channels. At most kLineFloats of a line lie below the output columns of one call, and calls begin at multiples of kLineRows.
+inline constexpr int kLineFloats = 3968, kLineRows = 4, kLineKernel = 64;  // the largest kernel
+
 // What generators/ and the runtime both conclude of a fixed window. Planar ones of stride 1 walk down the plane
 // (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow). Planes of windows
 // side by side that no window leaves are one high plane.
@@ -149,6 +155,7 @@ enum class WindowClass : std::uint8_t {
     generic,    // any
     small,      // at most the row's kernel_h x kernel_w
     separable,  // at most the row's kernel_h x kernel_w, at most its stride_w
+    lines,      // at most the row's kernel_h x kernel_w, of at most kLineFloats floats a row; one kernel for both layouts
     large,      // at most the row's kernel_h x kernel_w and strides
     blocks,     // side by side: kernel_w = stride_w, at most the row's kernel_h x kernel_w; stride_w: exactly so, 0: any.
                 // They lie inside the input, at least kLeastBlocks in a row
@@ -174,7 +181,7 @@ struct KernelRow {
     ExactProblem exact;      // taken alone
     std::int32_t plane_h, plane_w, padding;  // exactly these planes, padded so on all sides; 0: any
     // What is preferred, not what is possible: below these a kernel further down the table is faster.
-    std::int32_t min_channels, min_columns;  // of the output
+    std::int32_t min_channels;
     std::int32_t min_taps;                   // of the window
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
     std::int32_t lanes;      // output columns of one vector; see KernelCall::run

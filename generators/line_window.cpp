@@ -1,0 +1,299 @@
+#include "line_window.hpp"
+
+#include "lowered_ir.hpp"
+#include "statements.hpp"
+
+#include <halpool/internal/kernel_convention.h>
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace Halide;
+using namespace Halide::Internal;
+
+namespace halpool {
+namespace {
+
+constexpr char kLineWindow[] = "halpool_line_window";
+// The mark's arguments.
+enum Argument {
+    kColumn, kRow, kPlane, kInputW, kInputH, kRowPitch, kKernelRows, kKernelColumns, kStrideRows, kStrideColumns, kPadRows, kPadColumns,
+    kFirstColumn, kColumns, kPixelPitch, kUniformDivisor, kArguments
+};
+
+constexpr int kBlock = kSeparableBlock;
+constexpr int kChunk = 4;  // vectors whose sums are added side by side
+
+// For vectors that lie inside a row: without what keeps the last one inside.
+class DropClamps : public IRMutator {
+public:
+    explicit DropClamps(std::string loop) : loop_(std::move(loop)) {}
+
+private:
+    using IRMutator::visit;
+    Expr visit(const Min *op) override {
+        const bool a = expr_uses_var(op->a, loop_), b = expr_uses_var(op->b, loop_);
+        return a == b ? IRMutator::visit(op) : mutate(a ? op->a : op->b);
+    }
+    std::string loop_;
+};
+
+// The code for one loop over rows.
+class Emitter {
+public:
+    Emitter(const For *rows, Stmt body, const Call *mark, int lanes)
+        : rows_(rows), body_(std::move(body)), lanes_(lanes), wide_(mark->type.lanes() >= lanes), input_(scalar(mark->args[kPlane]).as<Load>()),
+          line_("line", kLineFloats + kSlack * lanes), sums_("sums", kLineFloats + kSlack * lanes) {
+        _halide_user_assert(input_) << "the plane must be a load of the input\n";
+        row_ = scalar(mark->args[kRow]);
+        for (int i = kInputW; i < kArguments; ++i) arguments_.push_back(scalar(mark->args[i]));
+    }
+
+    Stmt emit() {
+        Sequence s;
+        body_ = hoist_constants(body_, s);
+        width_ = s.let("width", argument(kInputW));
+        height_ = s.let("height", argument(kInputH));
+        row_pitch_ = s.let("row_pitch", argument(kRowPitch));
+        base_ = s.let("plane", scalar(input_->index));
+        pitch_ = s.let("pitch", argument(kPixelPitch));
+        kernel_h_ = s.let("kernel_h", argument(kKernelRows));
+        kernel_w_ = s.let("kernel_w", argument(kKernelColumns));
+        stride_ = s.let("stride", argument(kStrideColumns));
+        const Expr first_column = s.let("first_column", argument(kFirstColumn) / pitch_);
+        const Expr columns = s.let("columns", argument(kColumns) / pitch_);
+        const Expr begin = s.let("begin", (first_column * stride_ - argument(kPadColumns)) * pitch_);
+        starts_ = s.let("starts", ((columns - 1) * stride_ + 1) * pitch_);
+        const Expr length = s.let("length", starts_ + (kernel_w_ - 1) * pitch_);
+        first_ = s.let("first", clamp(begin, 0, width_));
+        inside_ = s.let("inside", clamp(begin + length, first_, width_) - first_);
+        lead_ = s.let("lead", clamp(first_ - begin, 0, length));
+        line_pitch_ = s.let("line_pitch", round_up(length, lanes_));
+        // Calls begin at multiples of kLineRows: whatever is computed of several rows together does not depend on the call.
+        const Expr together = s.let("together", select(line_pitch_ * kLineRows <= kLineFloats, kLineRows, line_pitch_ * 2 <= kLineFloats, 2, 1));
+        s.add(loop("line", together, [&](const Expr &i) {
+            const Expr at = i * line_pitch_, behind = lead_ + inside_;
+            const auto zeros = [&](const Expr &from, const Expr &count) {
+                return loop("zeros", (count + lanes_ - 1) / lanes_, [&](const Expr &vector) { return line_.store(from + vector * lanes_, make_zero(Float(32, lanes_))); });
+            };
+            return Block::make(zeros(at, lead_), zeros(at + behind, line_pitch_ - behind));
+        }));
+        s.add(loop("block", (rows_->extent + together - 1) / together, [&](const Expr &block) {
+            Sequence b;
+            const Expr first = b.let("row", block * together), count = b.let("count", min(rows_->extent - first, together));
+            b.add(loop("line", count, [&](const Expr &i) { return column_sums(first + i, i * line_pitch_); }));
+            b.add(loop("line", count, [&](const Expr &i) { return outputs(first + i, i * line_pitch_); }));
+            return b.done();
+        }));
+        return line_.within(sums_.within(s.done()));
+    }
+
+private:
+    static constexpr int kSlack = 2 * kChunk;  // vectors that are read, or zeroed, behind a line
+
+    Expr argument(int which) const { return arguments_[static_cast<std::size_t>(which - kInputW)]; }
+
+    // `count` taps, of a known number or in blocks of kBlock.
+    static Expr chain(int count, const std::function<Expr(int)> &tap) {
+        Expr sum = tap(0);
+        for (int t = 1; t < count; ++t) sum = plus(sum, tap(t));
+        return sum;
+    }
+    static Stmt in_blocks(int lanes, const Expr &count, const std::function<Expr(Expr)> &tap, const std::function<Stmt(Expr)> &put) {
+        const Local sum("sum", lanes), block("block", lanes);
+        const auto add = [&](const Local &to, const Expr &from, const Expr &taps) { return loop("tap", taps, [&](const Expr &t) { return to.add(tap(from + t)); }); };
+        const Stmt one = Block::make(sum.zero(), add(sum, 0, count));
+        const Stmt several = Block::make(sum.zero(), loop("taps", (count + kBlock - 1) / kBlock, [&](const Expr &b) {
+            return Block::make({block.zero(), add(block, b * kBlock, min(count - b * kBlock, kBlock)), sum.add(block.load(0, lanes))});
+        }));
+        return sum.within(block.within(Block::make(if_else(count <= kBlock, one, several), put(sum.load(0, lanes)))));
+    }
+
+    // Visits the floats of a row that lie below the windows: body(their place behind the first of them, lanes).
+    Stmt floats(const std::function<Stmt(Expr, int)> &body) const {
+        const auto vectors = [&](int lanes, const Expr &from) {
+            return loop("vector", (inside_ - from + lanes - 1) / lanes, [&](const Expr &vector) {
+                Sequence s;
+                const Expr at = s.let("at", min(from + vector * lanes, inside_ - lanes));
+                s.add(body(at, lanes));
+                return s.done();
+            });
+        };
+        const int together = kChunk * lanes_;
+        Stmt wide = Block::make(loop("chunk", inside_ / together, [&](const Expr &chunk) { return body(chunk * together, together); }),
+                                vectors(lanes_, inside_ / together * together));
+        Stmt narrow = vectors(1, 0);
+        if (lanes_ > kNarrow) narrow = if_else(inside_ >= kNarrow, vectors(kNarrow, 0), narrow);
+        return if_else(inside_ >= lanes_, wide, narrow);
+    }
+
+    // The sums of the windows' rows in every column, for one row of the output.
+    Stmt column_sums(const Expr &output_row, const Expr &to) const {
+        Sequence s;
+        const Expr y = s.let("y", substitute(rows_->name, rows_->min + output_row, row_) * argument(kStrideRows) - argument(kPadRows));
+        const Expr from = s.let("from", clamp(-y, 0, kernel_h_)), count = s.let("rows", clamp(height_ - y, from, kernel_h_) - from);
+        const Expr place = s.let("place", base_ + (y + from) * row_pitch_ + first_), target = s.let("to", to + lead_);
+        const auto tap = [&](const Expr &at, const Expr &row, int lanes) {
+            const Expr index = Floats::index(place + at + row * row_pitch_, lanes);
+            return Load::make(Float(32, lanes), input_->name, index, input_->image, input_->param, const_true(lanes), ModulusRemainder());
+        };
+        Stmt result = floats([&](const Expr &at, int lanes) {
+            return in_blocks(lanes, count, [&](const Expr &t) { return tap(at, t, lanes); }, [&](const Expr &sum) { return line_.store(target + at, sum); });
+        });
+        for (int known : {7, 5, 4, 3, 2, 1}) {
+            const Stmt variant = floats([&](const Expr &at, int lanes) {
+                return line_.store(target + at, chain(known, [&](int t) { return tap(at, t, lanes); }));
+            });
+            result = if_else(count == known, variant, result);
+        }
+        s.add(result);
+        return s.done();
+    }
+
+    // kTogether of a row's vectors at a time.
+    Stmt unrolled(const Stmt &row) const {
+        constexpr int kTogether = 4;
+        const For *vectors = row.as<For>();
+        if (!vectors) return row;  // one vector
+        const Stmt whole = DropClamps(vectors->name).mutate(vectors->body);
+        const Expr chunks = argument(kColumns) / (lanes_ * kTogether);
+        const auto at = [&](const Stmt &body, const Expr &vector) { return substitute(vectors->name, vectors->min + vector, body); };
+        return Block::make(loop("chunk", chunks, [&](const Expr &chunk) {
+                               std::vector<Stmt> all;
+                               for (int i = 0; i < kTogether; ++i) all.push_back(at(whole, chunk * kTogether + i));
+                               return Block::make(all);
+                           }),
+                           loop("vector", vectors->extent - chunks * kTogether, [&](const Expr &vector) { return at(vectors->body, chunks * kTogether + vector); }));
+    }
+
+    // The loops over one row's outputs, of which the sums are given by `sum`.
+    Stmt row_of(const Expr &output_row, const std::function<Expr(const Call *)> &sum, bool several = false) const {
+        const auto variant = [&](bool one_divisor) {
+            const Stmt loop = replace_mark(body_, kLineWindow, sum), row = substitute(rows_->name, rows_->min + output_row, several ? unrolled(loop) : loop);
+            return simplify(substitute(argument(kUniformDivisor).as<Variable>()->name, one_divisor ? 1 : 0, row));
+        };
+        return if_else(argument(kUniformDivisor) == 1, variant(true), variant(false));
+    }
+
+    static Expr wide(const Expr &e, int lanes) { return lanes == 1 || e.type().is_vector() ? e : Broadcast::make(e, lanes); }
+    static Expr load(const Floats &from, const Expr &index) {
+        return Load::make(Float(32, index.type().lanes()), from.name, simplify(index), Buffer<>(), Parameter(), const_true(index.type().lanes()), ModulusRemainder());
+    }
+
+    // Every second float from index on, of which vectors of 8 lanes are in the order of `unzipped` (and one shuffle within their
+    // halves), others in theirs. odd: those between them.
+    static Expr every_second(const Floats &from, const Expr &index, bool odd) {
+        const int lanes = index.type().lanes();
+        const Expr base = index.as<Ramp>() ? index.as<Ramp>()->base : index;
+        std::vector<int> lane;
+        for (int i = 0; i < lanes; ++i) lane.push_back(2 * (lanes == 8 ? kUnzipped[i] : i) + (odd ? 1 : 0));
+        const Expr first = load(from, Ramp::make(base, 1, lanes)), second = load(from, Ramp::make(base + lanes, 1, lanes));
+        return Shuffle::make({first, second}, lane);
+    }
+    static Expr unzipped(const Expr &value) {
+        if (value.type().lanes() != 8) return value;
+        return Shuffle::make({value}, std::vector<int>(std::begin(kUnzipped), std::end(kUnzipped)));  // its own inverse
+    }
+
+    Stmt outputs(const Expr &output_row, const Expr &from) const {
+        Sequence s;
+        const Expr at = s.let("from", from);
+        // At every column first.
+        const auto spread = [&](const Expr &pitch) {
+            const int lanes = lanes_ * kChunk;
+            return loop("sums", (starts_ + lanes - 1) / lanes, [&](const Expr &chunk) {
+                return in_blocks(lanes, kernel_w_, [&](const Expr &t) { return line_.load(at + chunk * lanes + t * pitch, lanes); },
+                                 [&](const Expr &sum) { return sums_.store(chunk * lanes, sum); });
+            });
+        };
+        const auto taken = [&](const std::function<Expr(Expr, int)> &index) {
+            return row_of(output_row, [&](const Call *mark) { return load(sums_, index(mark->args[kColumn], mark->type.lanes())); });
+        };
+        const Stmt dense = taken([&](const Expr &column, int) { return column; });
+        const Stmt any = taken([&](const Expr &column, int lanes) { return column * wide(stride_, lanes); });
+        const Stmt second = !wide_ ? any : row_of(output_row, [&](const Call *mark) {
+            return unzipped(every_second(sums_, simplify(mark->args[kColumn] * make_const(Int(32, mark->type.lanes()), 2)), false));
+        });
+        const Stmt planar = if_else(stride_ == 2, second, any);
+        // The column's pixel, by floats: lines are short enough, and a division of integers is slow.
+        const Stmt pixels = taken([&](const Expr &column, int lanes) {
+            const Type real = Float(32, lanes);
+            const Expr pixel = cast(Int(32, lanes), (cast(real, column) + make_const(real, 0.5)) / wide(cast<float>(pitch_), lanes));
+            return column + pixel * wide((stride_ - 1) * pitch_, lanes);
+        });
+        Stmt result = Block::make(spread(pitch_), if_else(stride_ == 1, dense, if_else(pitch_ == 1, planar, pixels)));
+        if (wide_) {
+            // Several vectors at once share what holds the places of the taps, unless these are constants.
+            const auto straight = [&](int taps, int stride, const Expr &pitch) {
+                return row_of(output_row, [&](const Call *mark) {
+                    const int lanes = mark->type.lanes();
+                    const Expr column = simplify(mark->args[kColumn] * make_const(Int(32, lanes), stride));
+                    if (stride == 2) {
+                        return unzipped(chain(taps, [&](int t) { return every_second(line_, simplify(column + wide(at + t / 2 * 2, lanes)), t % 2 != 0); }));
+                    }
+                    return chain(taps, [&](int t) { return load(line_, column + wide(at + t * pitch, lanes)); });
+                }, !is_const(pitch));
+            };
+            for (int taps : {7, 5, 4, 3, 2, 1}) {
+                result = if_else(kernel_w_ == taps && stride_ == 1, straight(taps, 1, pitch_), result);
+            }
+            Stmt unit = Block::make(spread(1), if_else(stride_ == 1, dense, planar));
+            for (int stride : {2, 1}) {
+                for (int taps : {7, 5, 4, 3, 2, 1}) {
+                    unit = if_else(kernel_w_ == taps && stride_ == stride, straight(taps, stride, 1), unit);
+                }
+            }
+            result = if_else(pitch_ == 1, unit, result);
+        }
+        s.add(result);
+        return s.done();
+    }
+
+    static constexpr int kNarrow = 4;
+    static constexpr int kUnzipped[] = {0, 1, 4, 5, 2, 3, 6, 7};
+    const For *rows_;
+    Stmt body_;
+    int lanes_;
+    bool wide_;
+    const Load *input_;
+    std::vector<Expr> arguments_;
+    Expr row_, width_, height_, row_pitch_, base_, pitch_, kernel_h_, kernel_w_, stride_, starts_, first_, inside_, lead_, line_pitch_;
+    Local line_, sums_;
+};
+
+}  // namespace
+
+Expr line_window_sum(const PoolProblem &p, const OutputVariables &v, const LineCall &call) {
+    std::vector<Expr> args(kArguments);
+    args[kColumn] = v.x - call.first_column;
+    args[kRow] = v.y;
+    args[kPlane] = p.input(0, 0, v.c, v.n);
+    args[kInputW] = p.x.input;
+    args[kInputH] = p.y.input;
+    args[kRowPitch] = call.row_pitch;
+    args[kKernelRows] = p.y.kernel;
+    args[kKernelColumns] = p.x.kernel;
+    args[kStrideRows] = p.y.stride;
+    args[kStrideColumns] = p.x.stride;
+    args[kPadRows] = p.y.pad_begin;
+    args[kPadColumns] = p.x.pad_begin;
+    args[kFirstColumn] = call.first_column;
+    args[kColumns] = call.columns;
+    args[kPixelPitch] = call.pitch;
+    args[kUniformDivisor] = call.uniform;
+    return Call::make(Float(32), kLineWindow, args, Call::PureExtern);
+}
+
+Stmt LineWindow::visit(const For *rows) {
+    if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
+    const Stmt body = inline_lets(rows->body);
+    const Call *mark = find_mark(body, kLineWindow);
+    if (!mark) return IRMutator::visit(rows);
+    return Emitter(rows, body, mark, lanes_).emit();
+}
+
+}  // namespace halpool
