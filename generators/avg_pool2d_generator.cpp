@@ -7,7 +7,7 @@
 #include "pool_algorithm.hpp"
 #include "statements.hpp"
 #include "tap_window.hpp"
-#include "vector_conditions.hpp"
+#include "scalable_vectors.hpp"
 #include "window_walk.hpp"
 
 #include <halpool/internal/kernel_convention.h>
@@ -193,7 +193,8 @@ public:
         } else if (window == Window::small || window == Window::lines) {
             Expr one = call_constant(1.0f / ((*divisor_y)(0) * (*divisor_x)(0)));
             Expr own = (*reciprocal)(v.x, unsafe_promise_clamped(cast<int>((*divisor_y)(v.y)) - 1, 0, kernel_h - 1));
-            output(v.order(layout)) = sum * select(*uniform == 1, one, own) + *positive_zero;
+            // strict_float tells Halide that the order of the sums matters, for the whole kernel.
+            output(v.order(layout)) = strict_float(sum * select(*uniform == 1, one, own)) + *positive_zero;
         } else if (window == Window::blocks || window == Window::global) {  // all windows have one divisor
             output(v.order(layout)) = sum / ((*divisor_y)(0) * (*divisor_x)(0)) + *positive_zero;
         } else {
@@ -207,7 +208,7 @@ public:
         if (window == Window::lines) get_pipeline().add_custom_lowering_pass(new LineWindow(vector));
         if (window == Window::small) get_pipeline().add_custom_lowering_pass(new TapWindow);
         if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector));
-        if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new VectorConditions);
+        if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new ScalableVectors);
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new LaneSums(vector, !get_target().has_feature(Target::RVV)));
         if (on_device()) {
             schedule_for_device();

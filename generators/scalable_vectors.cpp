@@ -1,11 +1,13 @@
-#include "vector_conditions.hpp"
+#include "scalable_vectors.hpp"
+
+#include <vector>
 
 using namespace Halide;
 using namespace Halide::Internal;
 
 namespace halpool {
 
-Expr VectorConditions::visit(const Select *select) {
+Expr ScalableVectors::visit(const Select *select) {
     Expr condition = mutate(select->condition), then = mutate(select->true_value), otherwise = mutate(select->false_value);
     const int lanes = select->type.lanes();
     if (const Broadcast *broadcast = condition.as<Broadcast>()) condition = broadcast->value;
@@ -14,6 +16,13 @@ Expr VectorConditions::visit(const Select *select) {
         condition = NE::make(Broadcast::make(Cast::make(Int(32), condition), lanes), Broadcast::make(make_zero(Int(32)), lanes));
     }
     return Select::make(condition, then, otherwise);
+}
+
+Stmt ScalableVectors::visit(const Allocate *op) {
+    if (op->type.is_scalar()) return IRMutator::visit(op);
+    std::vector<Expr> extents = op->extents;
+    extents.emplace_back(op->type.lanes());
+    return Allocate::make(op->name, op->type.element_of(), op->memory_type, extents, op->condition, mutate(op->body));
 }
 
 }  // namespace halpool
