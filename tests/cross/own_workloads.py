@@ -128,7 +128,9 @@ for name, problem in PROBLEMS.items():
         plane = "x".join(map(str, problem["input"][1:]))
         kernel = chosen(problem, layout)
         own = f"_{layout}-{plane}" in kernel
-        assert own == (name != "known" and (name != "tuned" or layout == "nchw")), (name, layout, kernel)
+        # "odd": planar windows of more than 3 columns and a stride are better taken as lines.
+        without = {"known": ("nchw", "nhwc"), "tuned": ("nhwc",), "odd": ("nchw",)}
+        assert own == (layout not in without.get(name, ())), (name, layout, kernel)
         result, expected = pooled(problem, layout, kernel), pooled(problem, layout, "avg_pool2d_f32_reference")
         assert len(result) == len(expected) > 0
         wrong = [i for i, (a, b) in enumerate(zip(result, expected)) if not abs(a - b) <= 1e-4]
