@@ -309,7 +309,8 @@ private:
         const int registers = get_target().arch == Target::X86 && !get_target().has_feature(Target::AVX512) ? 16 : 32;
         const CpuSchedule s{vector, wide_vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming, registers};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
-                                  output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, input.dim(0).extent()};
+                                  output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w,
+                                  input.dim(nhwc ? 1 : 0).stride(), output.dim(nhwc ? 1 : 0).stride(), input.dim(0).extent()};
         if (fixed_channels > 0 && window == Window::fixed) {
             schedule_few_channels(output, v, when, s);
         } else if (window == Window::small) {

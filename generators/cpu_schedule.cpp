@@ -274,16 +274,22 @@ void schedule_channels_last_fixed(Func output, PoolStages &stages, const OutputV
         tile(stage, schedule.vector, schedule.channel_vectors, 1);
     };
     Expr none = is_border(when, Border::none);
+    // Few channels: several pixels side by side.
+    constexpr int kPixels = 4;
+    Expr side_by_side = none && when.width >= kPixels;
+    for (int lanes : {8, kNarrow}) {
+        if (schedule.vector < lanes || schedule.streaming) continue;
+        Expr dense = when.input_pitch == lanes && when.output_pitch == lanes;  // constants make short addresses
+        pixels(output.specialize(when.channels == lanes && dense && side_by_side), lanes, kPixels);
+    }
     tiles(output.specialize(none && when.channels >= strip));
     tiles(output.specialize(when.channels >= strip));
     if (schedule.channel_vectors > 1) tile(output.specialize(none && when.channels >= schedule.vector), schedule.vector, 1, 1);
     if (schedule.channel_vectors > 1) tile(output.specialize(when.channels >= schedule.vector), schedule.vector, 1, 1);
-    // Few channels: several pixels side by side.
     for (int lanes : {8, kNarrow}) {
-        if (schedule.vector < lanes) continue;
-        constexpr int kPixels = 4;
-        if (!schedule.streaming) pixels(output.specialize(none && when.channels >= lanes && when.channels < 2 * lanes && when.width >= kPixels), lanes, kPixels);
-        if (schedule.vector > lanes) tile(output.specialize(when.channels >= lanes), lanes, 1, 1);
+        if (schedule.vector <= lanes) continue;
+        if (!schedule.streaming) pixels(output.specialize(side_by_side && when.channels >= lanes && when.channels < 2 * lanes), lanes, kPixels);
+        tile(output.specialize(when.channels >= lanes), lanes, 1, 1);
     }
     tile(output, 1, 1, 1);
 

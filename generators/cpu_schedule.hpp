@@ -23,6 +23,7 @@ struct CallConditions {
     Halide::Expr border, uniform;           // as in kernel_convention.h
     Halide::Expr width, rows, channels;     // extents of the output box
     Halide::Expr kernel_h, stride_w;
+    Halide::Expr input_pitch, output_pitch;  // from a column to the next
     Halide::Expr plane;  // elements of an input's plane (planar, global)
 };
 
