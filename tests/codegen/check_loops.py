@@ -64,7 +64,6 @@ EXCEPTIONS = [
     Excepted(WIDTH, "nchw_global", "x86-64-avx512", 32, "its schedule, chosen by measuring, has 8 lanes"),
     Excepted(LANES, "nchw_generic", "x86-64-sse41|arm-64-neon.*", 4,
                "strides other than 1 and 2 are known at run time alone: their columns are loaded one by one", loops=3),
-    Excepted(LANES, "nhwc_small", "x86-64-sse41|arm-64-neon.*", 8, "fewer channels than a vector has lanes", loops=3),
     Excepted(LANES, "nchw_lines", "x86-64-avx2|x86-64-sse41|arm-64-neon.*", 16, "strides above 2: the sums of a row are picked one by one", loops=4),
     Excepted(LANES, "nchw_(3x3|5x5)s1", "x86-64-sse41|arm-64-neon.*", 26,
                "narrow boxes whose taps may lie outside: without masked loads each lane is tested and loaded by itself",
