@@ -142,6 +142,6 @@ for name, problem in PROBLEMS.items():
             for other in ({"input": [n, c, h, w + 1]}, {"input": [n, c + 1, h, w]}, {"padding": 0} if problem.get("padding") else {"stride": 1}):
                 assert f"_{layout}-{plane}" not in chosen({**problem, **other}, layout), (name, other)
     print("ok:", name)
-refused = subprocess.run([program, "explain", "--shape", "1,20,23,42", "--kernel-size", "5,4", "--stride", "2", "--padding", "2,1"],
+refused = subprocess.run([program, "explain", "--shape", "1,24,19,38", "--kernel-size", "4,5", "--stride", "1", "--padding", "2"],
                          check=True, text=True, stdout=subprocess.PIPE).stdout
-assert "takes 20 channels of 23x41 to 12x20, kernel 5x4 stride 2x2 padding 2x1 only" in refused, refused
+assert "takes 24 channels of 19x37 to 20x37, kernel 4x5 stride 1x1 padding 2x2 only" in refused, refused
