@@ -326,7 +326,7 @@ def main():
 
     bound = BOUND[options.device]
     report = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-              "cpu": cpu_model(), "cores": os.cpu_count(), "commit": commit(), "command": sys.argv[3:],
+              "cpu": cpu_model(), "cores": os.cpu_count(), "commit": commit(), "command": [os.path.basename(word) if os.path.isabs(word) else word for word in sys.argv[3:]],
               "isa": options.isa, "bound": bound, "versions": {}, "unit": "ns", "busy_cores": {}, "rows": []}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -5,9 +5,9 @@
 #include "large_window.hpp"
 #include "line_window.hpp"
 #include "pool_algorithm.hpp"
+#include "scalable_vectors.hpp"
 #include "statements.hpp"
 #include "tap_window.hpp"
-#include "scalable_vectors.hpp"
 #include "window_walk.hpp"
 
 #include <halpool/internal/kernel_convention.h>
@@ -123,18 +123,14 @@ public:
                 stages.sum(v.order(layout)) = always_walks_along() ? walked : select(walks_along(), walked, tiled);
             }
         } else if (window == Window::small) {
-            stages.sum(v.order(layout)) = tap_window_sum(problem, v, {input.dim(2).stride(), input.dim(1).stride(), *uniform});
+            stages.sum(v.order(layout)) = tap_window_sum(problem, v, window_call());
         } else if (window == Window::lines) {
-            const LineCall call{output.dim(0).min(), output.dim(0).extent(), input.dim(1).stride(), *pitch, *uniform};
-            stages.sum(v.order(layout)) = line_window_sum(problem, v, call);
+            stages.sum(v.order(layout)) = line_window_sum(problem, v, window_call());
         } else if (window == Window::separable) {
             separable_stages = separable_window_sum(problem, v);
             stages.sum = separable_stages.sum;
         } else if (window == Window::large) {
-            const int column = nhwc ? 1 : 0;
-            const LargeCall call{output.dim(column).min(), output.dim(column).extent(), input.dim(column + 1).stride(),
-                                 input.dim(1).stride(), input.dim(0).extent(), *uniform};
-            stages.sum(v.order(layout)) = large_window_sum(problem, v, call);
+            stages.sum(v.order(layout)) = large_window_sum(problem, v, window_call());
         } else if (window == Window::blocks) {
             problem.border = static_cast<int>(Border::none);
             if (fixed_stride_w > 0) {
@@ -218,6 +214,13 @@ public:
     }
 
 private:
+    WindowCall window_call() {
+        const bool nhwc = layout == Layout::nhwc;
+        const int column = nhwc ? 1 : 0;
+        const Expr column_pitch = window == Window::lines ? Expr(*pitch) : nhwc ? input.dim(1).stride() : Expr(1);
+        return {output.dim(column).min(), output.dim(column).extent(), input.dim(column + 1).stride(), column_pitch,
+                nhwc ? input.dim(0).extent() : Expr(1), *uniform};
+    }
     bool planar_fixed() const { return !on_device() && window == Window::fixed && layout == Layout::nchw; }
     bool walks() const { return planar_fixed() && walks_down(true, fixed_stride_w); }
     bool may_walk_along() const {

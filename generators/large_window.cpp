@@ -20,11 +20,6 @@ namespace halpool {
 namespace {
 
 constexpr char kLargeWindow[] = "halpool_large_window";
-// The mark's arguments.
-enum Argument {
-    kColumn, kRow, kChannel, kPlane, kInputW, kInputH, kRowPitch, kColumnPitch, kChannels, kKernelRows, kKernelColumns, kStrideRows,
-    kStrideColumns, kPadRows, kPadColumns, kFirstColumn, kColumns, kUniformDivisor, kPlanar, kArguments
-};
 
 // Lanes d, d + 1, ... of a followed by b.
 Expr shifted(const Expr &a, const Expr &b, int d) {
@@ -91,7 +86,7 @@ public:
           input_(scalar(mark->args[kPlane]).as<Load>()) {
         _halide_user_assert(input_) << "the plane must be a load of the input\n";
         row_ = scalar(mark->args[kRow]);
-        for (int i = kInputW; i < kArguments; ++i) arguments_.push_back(scalar(mark->args[i]));
+        arguments_ = call_arguments(mark);
         const Ramp *channels = mark->args[kChannel].as<Ramp>();
         strip_ = !planar_ && channels;
         channel_ = strip_ ? channels->base : Expr(0);
@@ -670,40 +665,10 @@ private:
 
 }  // namespace
 
-Expr large_window_sum(const PoolProblem &p, const OutputVariables &v, const LargeCall &call) {
-    const bool planar = p.layout == Layout::nchw;
-    std::vector<Expr> args(kArguments);
-    args[kColumn] = v.x - call.first_column;
-    args[kRow] = v.y;
-    args[kChannel] = planar ? Expr(0) : Expr(v.c);
-    args[kPlane] = planar ? p.input(0, 0, v.c, v.n) : p.input(0, 0, 0, v.n);
-    args[kInputW] = p.x.input;
-    args[kInputH] = p.y.input;
-    args[kRowPitch] = call.row_pitch;
-    args[kColumnPitch] = planar ? Expr(1) : call.column_pitch;
-    args[kChannels] = planar ? Expr(1) : call.channels;
-    args[kKernelRows] = p.y.kernel;
-    args[kKernelColumns] = p.x.kernel;
-    args[kStrideRows] = p.y.stride;
-    args[kStrideColumns] = p.x.stride;
-    args[kPadRows] = p.y.pad_begin;
-    args[kPadColumns] = p.x.pad_begin;
-    args[kFirstColumn] = call.first_column;
-    args[kColumns] = call.columns;
-    args[kUniformDivisor] = call.uniform;
-    args[kPlanar] = planar;
-    for (Expr &arg : args) {
-        if (arg.type().is_bool()) arg = cast<int>(arg);
-    }
-    return Call::make(Float(32), kLargeWindow, args, Call::PureExtern);
-}
+Expr large_window_sum(const PoolProblem &p, const OutputVariables &v, const WindowCall &call) { return window_mark(kLargeWindow, p, v, call); }
 
-Stmt LargeWindow::visit(const For *rows) {
-    if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
-    const Stmt body = inline_lets(rows->body);
-    const Call *mark = find_mark(body, kLargeWindow);
-    if (!mark) return IRMutator::visit(rows);
-    return Emitter(rows, body, mark, lanes_).emit();
-}
+LargeWindow::LargeWindow(int lanes) : ReplaceRows(kLargeWindow), lanes_(lanes) {}
+
+Stmt LargeWindow::replaced(const For *rows, const Stmt &body, const Call *mark) const { return Emitter(rows, body, mark, lanes_).emit(); }
 
 }  // namespace halpool

@@ -2,22 +2,14 @@
 #ifndef HALPOOL_GENERATORS_LARGE_WINDOW_HPP
 #define HALPOOL_GENERATORS_LARGE_WINDOW_HPP
 
-#include "pool_algorithm.hpp"
+#include "window_mark.hpp"
 
 #include <Halide.h>
 
 namespace halpool {
 
-// Of a call: what the sums of its windows are computed from, but for the windows.
-struct LargeCall {
-    Halide::Expr first_column, columns;      // of the output
-    Halide::Expr row_pitch, column_pitch;    // of the input, in elements; column_pitch and channels: channels-last
-    Halide::Expr channels;
-    Halide::Expr uniform;                    // as in kernel_convention.h
-};
-
-// A mark for LargeWindow, without which it means nothing to Halide: the sum of the window of output (x, y, c, n).
-Halide::Expr large_window_sum(const PoolProblem &problem, const OutputVariables &v, const LargeCall &call);
+// A mark for LargeWindow (window_mark).
+Halide::Expr large_window_sum(const PoolProblem &problem, const OutputVariables &v, const WindowCall &call);
 
 // Replaces the loop over the output's rows around such sums. Along each axis outputs are taken in blocks of kLargeBlock,
 // counted from the call's first, and the windows of a block are summed by two stacks: the sums from a window's beginning to
@@ -29,13 +21,12 @@ Halide::Expr large_window_sum(const PoolProblem &problem, const OutputVariables 
 //      latest columns. Planar: whole vectors by doubling within registers, windows from those. Channels-last with fewer
 //      channels than lanes: a row of floats whose taps lie that far apart, by 4 and by 8, windows from those.
 // About 4 + k / 256 additions along y and for strips along x. Nothing is subtracted, so a NaN goes where its windows are.
-class LargeWindow : public Halide::Internal::IRMutator {
+class LargeWindow : public ReplaceRows {
 public:
-    explicit LargeWindow(int lanes) : lanes_(lanes) {}
+    explicit LargeWindow(int lanes);
 
 private:
-    using Halide::Internal::IRMutator::visit;
-    Halide::Internal::Stmt visit(const Halide::Internal::For *) override;
+    Halide::Internal::Stmt replaced(const Halide::Internal::For *rows, const Halide::Internal::Stmt &body, const Halide::Internal::Call *mark) const override;
     int lanes_;
 };
 

@@ -19,11 +19,6 @@ namespace halpool {
 namespace {
 
 constexpr char kLineWindow[] = "halpool_line_window";
-// The mark's arguments.
-enum Argument {
-    kColumn, kRow, kPlane, kInputW, kInputH, kRowPitch, kKernelRows, kKernelColumns, kStrideRows, kStrideColumns, kPadRows, kPadColumns,
-    kFirstColumn, kColumns, kPixelPitch, kUniformDivisor, kArguments
-};
 
 constexpr int kBlock = kSeparableBlock;
 constexpr int kChunk = 4;  // vectors whose sums are added side by side
@@ -50,7 +45,7 @@ public:
           line_("line", kLineFloats + kSlack * lanes), sums_("sums", kLineFloats + kSlack * lanes) {
         _halide_user_assert(input_) << "the plane must be a load of the input\n";
         row_ = scalar(mark->args[kRow]);
-        for (int i = kInputW; i < kArguments; ++i) arguments_.push_back(scalar(mark->args[i]));
+        arguments_ = call_arguments(mark);
     }
 
     Stmt emit() {
@@ -60,7 +55,7 @@ public:
         height_ = s.let("height", argument(kInputH));
         row_pitch_ = s.let("row_pitch", argument(kRowPitch));
         base_ = s.let("plane", scalar(input_->index));
-        pitch_ = s.let("pitch", argument(kPixelPitch));
+        pitch_ = s.let("pitch", argument(kColumnPitch));
         kernel_h_ = s.let("kernel_h", argument(kKernelRows));
         kernel_w_ = s.let("kernel_w", argument(kKernelColumns));
         stride_ = s.let("stride", argument(kStrideColumns));
@@ -267,33 +262,10 @@ private:
 
 }  // namespace
 
-Expr line_window_sum(const PoolProblem &p, const OutputVariables &v, const LineCall &call) {
-    std::vector<Expr> args(kArguments);
-    args[kColumn] = v.x - call.first_column;
-    args[kRow] = v.y;
-    args[kPlane] = p.input(0, 0, v.c, v.n);
-    args[kInputW] = p.x.input;
-    args[kInputH] = p.y.input;
-    args[kRowPitch] = call.row_pitch;
-    args[kKernelRows] = p.y.kernel;
-    args[kKernelColumns] = p.x.kernel;
-    args[kStrideRows] = p.y.stride;
-    args[kStrideColumns] = p.x.stride;
-    args[kPadRows] = p.y.pad_begin;
-    args[kPadColumns] = p.x.pad_begin;
-    args[kFirstColumn] = call.first_column;
-    args[kColumns] = call.columns;
-    args[kPixelPitch] = call.pitch;
-    args[kUniformDivisor] = call.uniform;
-    return Call::make(Float(32), kLineWindow, args, Call::PureExtern);
-}
+Expr line_window_sum(const PoolProblem &p, const OutputVariables &v, const WindowCall &call) { return window_mark(kLineWindow, p, v, call); }
 
-Stmt LineWindow::visit(const For *rows) {
-    if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
-    const Stmt body = inline_lets(rows->body);
-    const Call *mark = find_mark(body, kLineWindow);
-    if (!mark) return IRMutator::visit(rows);
-    return Emitter(rows, body, mark, lanes_).emit();
-}
+LineWindow::LineWindow(int lanes) : ReplaceRows(kLineWindow), lanes_(lanes) {}
+
+Stmt LineWindow::replaced(const For *rows, const Stmt &body, const Call *mark) const { return Emitter(rows, body, mark, lanes_).emit(); }
 
 }  // namespace halpool

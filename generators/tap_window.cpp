@@ -16,11 +16,6 @@ namespace halpool {
 namespace {
 
 constexpr char kTapWindow[] = "halpool_tap_window";
-// The mark's arguments.
-enum Argument {
-    kRow, kChannel, kPlane, kInputW, kInputH, kRowPitch, kColumnPitch, kKernelRows, kKernelColumns, kStrideRows, kStrideColumns, kPadRows,
-    kPadColumns, kUniformDivisor, kArguments
-};
 
 Expr first_lane(const Expr &e) { return e.as<Ramp>() ? e.as<Ramp>()->base : scalar(e); }
 
@@ -31,7 +26,7 @@ public:
         : rows_(rows), columns_(body.as<For>()), strips_(columns_ ? columns_->body.as<For>() : nullptr), body_(strips_ ? strips_->body : Stmt()), input_(scalar(mark->args[kPlane]).as<Load>()), channel_(first_lane(mark->args[kChannel])) {
         _halide_user_assert(input_ && strips_) << "the sums must be those of a row's pixels, of a load of the input\n";
         row_ = scalar(mark->args[kRow]);
-        for (int i = kInputW; i < kArguments; ++i) arguments_.push_back(scalar(mark->args[i]));
+        arguments_ = call_arguments(mark);
         replace_mark(body, kTapWindow, [&](const Call *each) {
             lanes_ = std::max(lanes_, place_of(each) + each->type.lanes());
             return Expr(each);
@@ -145,31 +140,10 @@ private:
 
 }  // namespace
 
-Expr tap_window_sum(const PoolProblem &p, const OutputVariables &v, const TapCall &call) {
-    std::vector<Expr> args(kArguments);
-    args[kRow] = v.y;
-    args[kChannel] = v.c;
-    args[kPlane] = p.input(0, 0, 0, v.n);
-    args[kInputW] = p.x.input;
-    args[kInputH] = p.y.input;
-    args[kRowPitch] = call.row_pitch;
-    args[kColumnPitch] = call.column_pitch;
-    args[kKernelRows] = p.y.kernel;
-    args[kKernelColumns] = p.x.kernel;
-    args[kStrideRows] = p.y.stride;
-    args[kStrideColumns] = p.x.stride;
-    args[kPadRows] = p.y.pad_begin;
-    args[kPadColumns] = p.x.pad_begin;
-    args[kUniformDivisor] = call.uniform;
-    return Call::make(Float(32), kTapWindow, args, Call::PureExtern);
-}
+Expr tap_window_sum(const PoolProblem &p, const OutputVariables &v, const WindowCall &call) { return window_mark(kTapWindow, p, v, call); }
 
-Stmt TapWindow::visit(const For *rows) {
-    if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
-    const Stmt body = inline_lets(rows->body);
-    const Call *mark = find_mark(body, kTapWindow);
-    if (!mark) return IRMutator::visit(rows);
-    return Emitter(rows, body, mark).emit();
-}
+TapWindow::TapWindow() : ReplaceRows(kTapWindow) {}
+
+Stmt TapWindow::replaced(const For *rows, const Stmt &body, const Call *mark) const { return Emitter(rows, body, mark).emit(); }
 
 }  // namespace halpool

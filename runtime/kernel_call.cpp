@@ -80,7 +80,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         prepare_walk(p, row);
     } else if (lanes_along_rows_) {
         find_clamped_rows(p);
-        if (row.window == WindowClass::small || row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
+        if (row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
     }
     fill_divisors(row.window == WindowClass::global ? problem : p, row);
     prepare_arguments();

@@ -88,6 +88,11 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     if (!linked.device && (p.input.elements() > limit || p.output.elements() > limit)) {
         return text("takes tensors of at most ", limit, " elements");
     }
+    // Its table of reciprocals has a row for each divisor along y.
+    const std::int64_t floats = p.output.shape[3] * (row.window == WindowClass::lines && nhwc ? p.input.shape[1] : 1);
+    if (row.needs_reciprocal && floats > limit / std::max<std::int64_t>(p.y.kernel, 1)) {
+        return text("takes at most ", limit / std::max<std::int64_t>(p.y.kernel, 1), " floats an output row for kernels of that height");
+    }
     for (const Axis &axis : {p.y, p.x}) {
         for (std::int64_t reach : {axis.kernel, axis.stride, axis.pad_begin + axis.kernel + axis.input + axis.pad_end}) {
             if (reach > limit / 2) return text("takes window parameters of at most ", limit / 2);

@@ -435,6 +435,22 @@ TEST_F(BadArguments, TheLargestWindowParametersThatFit32BitsAreComputed) {
     }
 }
 
+// 40,000,000 columns times 64 divisors along y: more than kernels address with 32 bits.
+TEST_F(BadArguments, TablesOfReciprocalsThatNoKernelCanAddressAreRefused) {
+    problem_ = {{1, 1, 1, 40'000'000}, {64, 3}, {1}, {32, 1}};
+    const StridedLayout input = planar(problem_.input_shape), output = planar({1, 1, 2, 40'000'000});
+    int tried = 0;
+    for (const KernelUnderTest &kernel : kernels_under_test()) {
+        if (kernel.window != "lines" || kernel.layout != "nchw" || !kernel.available) continue;
+        ++tried;
+        const PlanAttempt attempt = make_plan(problem_, input, output, kernel.name.c_str());
+        EXPECT_EQ(attempt.status, HALPOOL_ERROR_UNSUPPORTED) << kernel;
+        EXPECT_NE(std::string(attempt.error.message).find("takes at most 16777215 floats an output row"), std::string::npos)
+            << attempt.error.message;
+    }
+    EXPECT_GT(tried, 0);
+}
+
 // ---- Structures ---------------------------------------------------------------------------------------------
 
 TEST_F(BadArguments, StructuresWithoutTheirSizeAreRefused) {
