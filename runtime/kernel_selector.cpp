@@ -110,16 +110,19 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
 }
 
 // What channels-last windows cost, in vectors read for each vector of outputs: taken tap by tap, and by lines, whose pieces sum the
-// columns between them twice.
+// columns between them twice. The constants are those that chose best of 500 measurements (AVX2, AVX-512; docs/performance.md).
 struct ChannelsLastCost {
     double taps, lines;
     explicit ChannelsLastCost(const Problem &p) {
         const double channels = static_cast<double>(p.input.shape[1]), kernel_h = static_cast<double>(p.y.kernel);
         const double kernel_w = static_cast<double>(p.x.kernel), stride = static_cast<double>(p.x.stride);
+        const double row = static_cast<double>(p.output.shape[3]);
         const double wasted = channels < 4 ? 8 : channels < 8 ? 2 : 1;  // of a vector's lanes
-        taps = kernel_h * kernel_w * wasted + (channels < 32 ? 8 : channels < 64 ? 5 : 3);
-        const double pixels = std::floor(kLineFloats / channels), outputs = std::floor((pixels - kernel_w) / stride) + 1;
-        lines = kernel_h * (kernel_w + (outputs - 1) * stride) / std::max(outputs, 1.0) + kernel_w * stride + (stride > 1 ? 12 : 3);
+        taps = kernel_h * kernel_w * wasted + (channels < 32 ? 6 : 3);
+        const double pixels = std::floor(kLineFloats / channels), most = std::floor((pixels - kernel_w) / stride) + 1;
+        const double outputs = std::min(most, row), again = std::ceil(row / std::max(outputs, 1.0)) * outputs / std::max(row, 1.0);
+        const double columns = (kernel_w + (outputs - 1) * stride) / std::max(outputs, 1.0);
+        lines = 1.4 * again * (kernel_h * columns + kernel_w * stride / 2) + (stride > 1 ? 24 : 3);
         if (outputs < 1) lines = std::numeric_limits<double>::infinity();
     }
 };
@@ -134,9 +137,7 @@ std::string preference_objection(const KernelRow &row, const Problem &p, const D
         // Below kLargeBlock + 1 strides it adds tap by tap; without whole vectors of channels what it adds by are its taps.
         const std::int64_t least = nhwc && p.input.shape[1] < row.lanes ? 2 * kLargeBlock : kLargeBlock + 1;
         const bool by_blocks = p.y.kernel >= least * p.y.stride || p.x.kernel >= least * p.x.stride;
-        const ChannelsLastCost cost(p);
-        const bool others_are_slower = nhwc ? p.y.kernel * p.x.kernel >= 48 && cost.lines >= static_cast<double>(p.y.kernel * p.x.kernel)
-                                            : std::max(p.y.kernel, p.x.kernel) > kLineKernel;
+        const bool others_are_slower = !nhwc && std::max(p.y.kernel, p.x.kernel) > kLineKernel;
         if (!by_blocks && !others_are_slower) return text("is slow below ", least, " strides a window");
     }
     if (row.window == WindowClass::lines && nhwc) {

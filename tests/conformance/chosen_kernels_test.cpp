@@ -141,5 +141,37 @@ TEST_P(ChosenKernels, HaveAProblemThatTheyAreChosenFor) {
 
 HALPOOL_TEST_EVERY_KERNEL(ChosenKernels);
 
+struct MeasuredChoice {
+    Problem problem;
+    const char *window;
+};
+
+// Where the classes' times lay furthest apart when the rules were fitted (docs/performance.md).
+TEST(ChannelsLastChoices, AreTheFastestOfThoseMeasured) {
+    const std::vector<MeasuredChoice> measured = {
+        {{{1, 64, 64, 64}, {7}, {4}}, "small"},      // large took 3.1 times as long
+        {{{1, 64, 64, 64}, {9}, {8}}, "small"},      // 5.6
+        {{{1, 16, 56, 56}, {7}, {2}}, "small"},      // lines 1.5
+        {{{1, 64, 64, 64}, {31}, {8}}, "generic"},   // lines 1.6
+        {{{1, 16, 64, 64}, {13}, {3}}, "lines"},     // small 1.5
+        {{{1, 64, 64, 64}, {7}, {1}}, "lines"},      // small 2.0
+        {{{1, 64, 64, 64}, {11}, {1}}, "large"},     // lines 2.5
+    };
+    int chosen = 0;
+    for (const KernelUnderTest &kernel : kernels_under_test()) {
+        if (kernel.layout != "nhwc" || kernel.device != HALPOOL_DEVICE_CPU || !kernel.available) continue;
+        for (const MeasuredChoice &each : measured) {
+            if (kernel.window != each.window) continue;
+            SCOPED_TRACE(::testing::Message() << kernel.target << ": " << each.problem);
+            const PlanAttempt made = make_plan(each.problem, channels_last(each.problem.input_shape), channels_last(output_shape(each.problem)), nullptr,
+                                               kernel.target.c_str(), kernel.device);
+            ASSERT_EQ(made.status, HALPOOL_OK) << made.error.message;
+            EXPECT_EQ(halpool_plan_kernel(made.plan.get()), kernel.name);
+            ++chosen;
+        }
+    }
+    if (!chosen) GTEST_SKIP() << "no CPU target is linked that runs here";
+}
+
 }  // namespace
 }  // namespace halpool_test
