@@ -26,8 +26,8 @@ FAMILY = "avg_pool2d_f32_nchw-16x40x40_5x4s1p2x0"
 
 
 def tune(*options):
-    command = [sys.executable, "-B", tree.SOURCE / "benchmarks/tune.py", "--build", build, "--cmake", tree.CMAKE, "--ninja",
-               tree.os.environ["MAKE_PROGRAM"], "--workloads", workloads, "--target", target, "--output", schedules, *options]
+    command = [sys.executable, "-B", tree.SOURCE / "tuner/halpool_tune.py", "--build", build, "--cmake", tree.CMAKE, "--cmake-generator",
+               tree.os.environ["CMAKE_GENERATOR"], "--make-program", tree.os.environ["MAKE_PROGRAM"], "--workloads", workloads, "--target", target, "--output", schedules, *options]
     return subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 

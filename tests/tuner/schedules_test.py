@@ -2,15 +2,13 @@ import contextlib
 import io
 import json
 import pathlib
-import sys
 import tempfile
 import unittest
 
-import tune
-from tune import Journal, TuneFailed, candidates, schedule_text, write_whole
-
-sys.path.insert(0, str(tune.SOURCE / "cmake"))
-import kernel_manifest  # noqa: E402
+from candidates import candidates
+from common import TuneFailed, kernel_manifest
+from journal import Journal
+from schedule_file import merge, schedule_text, write_whole
 
 PROBLEMS = [{"kernel_size": kernel, "stride": stride} for kernel in (1, 2, 3, 5, 7, [1, 9], 16) for stride in (1, 2, 3, [2, 1])]
 
@@ -68,7 +66,7 @@ class Merging(unittest.TestCase):
             output = pathlib.Path(folder) / "merged.json"
             try:
                 with contextlib.redirect_stdout(io.StringIO()) as said:
-                    tune.merge(paths, output)
+                    merge(paths, output)
             except Exception:
                 self.assertFalse(output.exists())
                 raise

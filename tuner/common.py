@@ -1,0 +1,12 @@
+"""What the tuner's modules share: where the repository is, and its failure."""
+
+import pathlib
+import sys
+
+SOURCE = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(SOURCE / "cmake"), str(SOURCE / "benchmarks")]
+import kernel_manifest  # noqa: E402,F401  the names and limits of schedules
+
+
+class TuneFailed(Exception):
+    """Why nothing can be tuned, for the user to read."""
