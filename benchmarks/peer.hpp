@@ -2,7 +2,8 @@
 // bench.py commands it. A peer is a process: its threads, its allocator and its faults are its own.
 //
 //   ready                                          -> ok VERSION              of the library; may be empty
-//   setup LAYOUT N C H W KH KW SH SW PH PW INCLUDE -> ok NANOSECONDS          estimated; the output is there
+//   setup LAYOUT N C H W KH KW SH SW PH PW INCLUDE -> ok NANOSECONDS          estimated; the output is there. A further
+//                                                                             1: ceil_mode, which halpool alone does
 //   run REPETITIONS                                -> ok NAME NANOSECONDS...  of a call, one figure a repetition
 //   write PATH                                     -> ok                      the output's bytes
 //   compare PATH                                   -> ok DIFFERENCE           the largest against such a file
@@ -34,11 +35,15 @@ struct Workload {
     std::string layout;  // "nchw" or "nhwc"
     std::int64_t n, c, h, w;
     std::int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
-    bool count_include_pad;
+    bool count_include_pad, ceil_mode;
 
     bool channels_last() const { return layout == "nhwc"; }
-    std::int64_t output_h() const { return (h + 2 * pad_h - kernel_h) / stride_h + 1; }
-    std::int64_t output_w() const { return (w + 2 * pad_w - kernel_w) / stride_w + 1; }
+    std::int64_t output_h() const { return pooled(h, kernel_h, stride_h, pad_h); }
+    std::int64_t output_w() const { return pooled(w, kernel_w, stride_w, pad_w); }
+    std::int64_t pooled(std::int64_t extent, std::int64_t kernel, std::int64_t stride, std::int64_t pad) const {
+        const std::int64_t steps = (extent + 2 * pad - kernel + (ceil_mode ? stride - 1 : 0)) / stride;
+        return steps + (ceil_mode && steps * stride >= extent + pad ? 0 : 1);  // no window begins behind the input
+    }
     std::size_t input_elements() const { return static_cast<std::size_t>(n * c * h * w); }
     std::size_t output_elements() const { return static_cast<std::size_t>(n * c * output_h() * output_w()); }
 };
@@ -162,6 +167,7 @@ private:
             command >> w.layout >> w.n >> w.c >> w.h >> w.w >> w.kernel_h >> w.kernel_w >> w.stride_h >>
                 w.stride_w >> w.pad_h >> w.pad_w >> w.count_include_pad;
             if (!command) throw std::runtime_error("setup: not a workload");
+            if (!(command >> w.ceil_mode)) w.ceil_mode = false;
             set_up(w);
             answer << ' ' << fastest([](const Measurement &m) { return m.call_ns(); }).second;
         } else if (verb == "run") {

@@ -21,6 +21,7 @@ int main(int argc, char **argv) {
         options.stride = {w.stride_h, w.stride_w};
         options.padding = {w.pad_h, w.pad_w};
         options.count_include_pad = w.count_include_pad;
+        options.ceil_mode = w.ceil_mode;
         try {
             const auto pool = std::make_shared<halpool::AvgPool2dPlan>(
                 halpool::TensorDesc({w.n, w.c, w.h, w.w}, halpool::DType::f32, format),

@@ -17,9 +17,14 @@ class Workload:
         self.stride = pair(entry.get("stride", self.kernel))
         self.pad = pair(entry.get("padding", 0))
         self.count_include_pad = entry.get("count_include_pad", True)
-        self.output = self.input[:2] + [
-            (extent + 2 * pad - kernel) // stride + 1
-            for extent, kernel, stride, pad in zip(self.input[2:], self.kernel, self.stride, self.pad)]
+        self.ceil_mode = entry.get("ceil_mode", False)
+        self.output = self.input[:2] + [self.pooled(*axis) for axis in zip(self.input[2:], self.kernel, self.stride, self.pad)]
+
+    def pooled(self, extent, kernel, stride, pad):
+        steps = (extent + 2 * pad - kernel + (stride - 1 if self.ceil_mode else 0)) // stride
+        if self.ceil_mode and steps * stride >= extent + pad:
+            steps -= 1
+        return steps + 1
 
     def __str__(self):
         return f"{self.name} {self.problem()}"
@@ -33,7 +38,7 @@ class Workload:
         return text
 
     def command(self, layout):
-        numbers = self.input + self.kernel + self.stride + self.pad + [int(self.count_include_pad)]
+        numbers = self.input + self.kernel + self.stride + self.pad + [int(self.count_include_pad)] + [1] * self.ceil_mode
         return " ".join(["setup", layout, *map(str, numbers)])
 
     def same_in_both_layouts(self):
@@ -50,11 +55,10 @@ class Workload:
         return (math.prod(self.kernel) + 16) * 2.0 ** -24
 
 
-def read_workloads(path):
-    """(layouts, workloads); ValueError where the file does not hold them."""
+def read_workloads(path, with_ceil_mode=False):
+    """(layouts, workloads); ValueError where the file does not hold them. Not every peer rounds output sizes up."""
     try:
         data = json.loads(path.read_text())
-        # Not every peer rounds output sizes up: such problems are for kernels of their own alone (HALPOOL_WORKLOADS).
-        return data["layouts"], [Workload(entry) for entry in data["workloads"] if not entry.get("ceil_mode")]
+        return data["layouts"], [Workload(entry) for entry in data["workloads"] if with_ceil_mode or not entry.get("ceil_mode")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} does not hold workloads: {error!r}") from error

@@ -2,11 +2,12 @@
 """Turn schedules/ into what the build needs: a list of kernels to emit and the constant tables that register them.
 
     kernel_manifest.py --schedules DIR --out DIR --processor NAME [--targets NAME[,NAME...]]
-                       [--workloads FILE] [--tuned FILE[,FILE...]]
+                       [--workloads FILE] [--tuned FILE[,FILE...]] [--tuned-for device=D,architecture=A,vendor=V]
 
 A name is a target's or a component's, which stands for all its targets, or "all", or "native": all of this processor's
 kind, which is what no name means as well. --workloads: problems (workloads.schema.json) that get kernels of their own, on CPU
-targets; --tuned: schedules of a user's own, for those and in place of schedules/<target>.json's.
+targets; --tuned: schedules of a user's own, for those and in place of schedules/<target>.json's: of
+several for one target, those tuned on the machine nearest to --tuned-for (default: this one).
 Writes to OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp, absent_<component>.cpp,
 components.cpp. What is for other processors it only lists: each such system has a build of its own. A file is rewritten
 only when its text changes, so that touching one schedule rebuilds only what depends on it. Exit status 2 and one line on
@@ -17,6 +18,8 @@ import json
 import os
 import re
 import sys
+
+import device_identity
 
 PARAMETERS = {
     "cpu": {"vector": (1, 2, 4, 8, 16, 32), "wide_vector": (4, 8, 16, 32), "tile_rows": range(1, 65), "tile_columns": range(1, 65),
@@ -199,9 +202,10 @@ def read_workloads(schedules, path):
     return list(found.values())
 
 
-def read_tuned(paths, targets):
-    """{target: (file, {family: schedule})} of a user's schedule files."""
-    tuned = {}
+def read_tuned(paths, targets, machine=None):
+    """{target: ({family: file}, {family: schedule})} of a user's schedule files. Where several are for one target, each kernel's is
+    taken from the file that was tuned on the machine nearest to `machine` (device_identity.py)."""
+    found = {}
     for path in paths:
         document = read(path)
         if not isinstance(document, dict) or not isinstance(document.get("kernels"), dict) or not isinstance(document.get("target"), str):
@@ -209,9 +213,22 @@ def read_tuned(paths, targets):
         target = document["target"]
         if target not in targets:
             raise BadInput(f"{line_of(path, 'target')}: unknown target '{target}'; known: {', '.join(targets)}")
-        if target in tuned:
-            raise BadInput(f"{line_of(path, 'target')}: {tuned[target][0]} has schedules for {target} already; merge the files")
-        tuned[target] = (path, document["kernels"])
+        tuned_on = document.get("tuned_on", {})
+        if not isinstance(tuned_on, dict) or not all(key in device_identity.NEAR and isinstance(value, str) for key, value in tuned_on.items()):
+            raise BadInput(f"{line_of(path, 'tuned_on')}: tuned_on holds texts for {', '.join(device_identity.NEAR)}")
+        found.setdefault(target, []).append((device_identity.distance(tuned_on, machine or {}), path, document["kernels"]))
+    tuned = {}
+    for target, files in found.items():
+        files.sort(key=lambda file: -file[0])  # the nearest last: it takes the others' place
+        for (far, path, kernels), (near, other, others) in zip(files, files[1:]):
+            if far == near:
+                raise BadInput(f"{line_of(path, 'target')}: {other} has schedules for {target} of a machine as near as this one's: merge the files "
+                               "(halpool-tune merge), or say which machine is meant (HALPOOL_TUNED_FOR)")
+        where, schedules = {}, {}
+        for _, path, kernels in files:
+            schedules.update(kernels)
+            where.update(dict.fromkeys(kernels, path))
+        tuned[target] = (where, schedules)
     return tuned
 
 
@@ -265,7 +282,7 @@ def write(path, text):
         file.write(text)
 
 
-def workload_kernels(target, facts, workloads, scheduled, tuned_path, tuned):
+def workload_kernels(target, facts, workloads, scheduled, tuned_in, tuned):
     """The workloads' own kernels on a CPU target."""
     registers = 16 if target.startswith("x86-64") and "avx512" not in facts["features"].split("-") else 32
     kernels = []
@@ -275,9 +292,9 @@ def workload_kernels(target, facts, workloads, scheduled, tuned_path, tuned):
             schedule = workload.class_schedule(scheduled, registers)
         if schedule is None:
             continue
-        check_parameters(tuned_path, workload.family, schedule, PARAMETERS["cpu"])
+        check_parameters(tuned_in.get(workload.family, workload.where), workload.family, schedule, PARAMETERS["cpu"])
         if max(workload.kernel) > 16:
-            raise BadInput(f"{line_of(tuned_path, workload.family)}: kernels of workloads take windows of at most 16x16; this one is "
+            raise BadInput(f"{line_of(tuned_in[workload.family], workload.family)}: kernels of workloads take windows of at most 16x16; this one is "
                            f"{workload.window}, which the classes of kernels.json take")
         name = f"{workload.family}_{target}"
         parameters = {"layout": workload.layout, "window": "fixed", "fixed_channels": 0, "fixed_kernel_h": workload.kernel[0],
@@ -290,10 +307,10 @@ def workload_kernels(target, facts, workloads, scheduled, tuned_path, tuned):
     return kernels
 
 
-def kernels_of(target, facts, schedules, system, workloads=(), tuned_path="", tuned=None):
+def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tuned=None):
     """The kernels of one target in their order of preference, with their schedules checked. system: of targets.json;
-    tuned: a user's schedules, in the file tuned_path."""
-    tuned = tuned or {}
+    tuned: a user's schedules; tuned_in: the file of each."""
+    tuned, tuned_in = tuned or {}, tuned_in or {}
     kernels_path = os.path.join(schedules, "kernels.json")
     schedule_path = os.path.join(schedules, facts.get("schedule", target) + ".json")
     template = "gpu" if "device" in facts else "cpu"
@@ -302,10 +319,10 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_path="", tu
     families = {workload.family for workload in workloads}
     for family in tuned:
         if family not in scheduled and (template == "gpu" or family not in families):
-            raise BadInput(f"{line_of(tuned_path, family)}: {family} is neither a kernel of {target} nor one of the workloads of HALPOOL_WORKLOADS")
+            raise BadInput(f"{line_of(tuned_in[family], family)}: {family} is neither a kernel of {target} nor one of the workloads of HALPOOL_WORKLOADS")
         if family in scheduled and (scheduled[family] is None) != (tuned[family] is None):
-            raise BadInput(f"{line_of(tuned_path, family)}: whether {target} has {family} is not for a schedule to say")
-    kernels, wanted = workload_kernels(target, facts, workloads, scheduled, tuned_path, tuned) if template == "cpu" else [], set()
+            raise BadInput(f"{line_of(tuned_in[family], family)}: whether {target} has {family} is not for a schedule to say")
+    kernels, wanted = workload_kernels(target, facts, workloads, scheduled, tuned_in, tuned) if template == "cpu" else [], set()
     scheduled.update({family: schedule for family, schedule in tuned.items() if family in scheduled})
     for kernel in read(kernels_path)[template]:
         channels, alignment = kernel.get("channels", 0), kernel.get("alignment", 0)
@@ -327,7 +344,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_path="", tu
             raise BadInput(f"{schedule_path}: no schedule for {family}")
         if scheduled[family] is None:  # not for this target
             continue
-        check_parameters(tuned_path if family in tuned else schedule_path, family, scheduled[family], known)
+        check_parameters(tuned_in.get(family, schedule_path), family, scheduled[family], known)
         window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernel["layout"], kernels_path)
         parameters = {"layout": kernel["layout"], "window": window}
         if template == "cpu":
@@ -460,6 +477,7 @@ def main():
     parser.add_argument("--targets", default="")
     parser.add_argument("--workloads", default="")
     parser.add_argument("--tuned", default="")
+    parser.add_argument("--tuned-for", default="")
     arguments = parser.parse_args()
 
     document = read_targets(arguments.schedules)
@@ -468,7 +486,12 @@ def main():
     wanted, component_of, system, foreign = choose_targets(document, names, arguments.processor)
     stub = document["systems"][system]["halide"]
     workloads = read_workloads(arguments.schedules, arguments.workloads) if arguments.workloads else []
-    tuned = read_tuned([path for path in re.split("[,;]", arguments.tuned) if path], known)
+    try:  # schedules for other processors are for machines that nobody has named
+        machine = device_identity.of_text(arguments.tuned_for) if arguments.tuned_for else (
+            {} if arguments.processor != os.uname().machine else device_identity.of_this_machine())
+    except ValueError as error:
+        raise BadInput(f"HALPOOL_TUNED_FOR: {error}")
+    tuned = read_tuned([path for path in re.split("[,;]", arguments.tuned) if path], known, machine)
 
     os.makedirs(arguments.out, exist_ok=True)
     cmake = ["# Generated by kernel_manifest.py: function|target|halide target|device|op|bytes of its streaming stores|generator parameters", "set(HALPOOL_KERNELS"]

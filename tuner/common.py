@@ -4,7 +4,9 @@ import pathlib
 import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(SOURCE / "cmake"), str(SOURCE / "benchmarks")]
+# Of the two report.py, the tuner's.
+sys.path[:0] = [str(SOURCE / folder) for folder in ("tuner", "cmake", "benchmarks")]
+import device_identity  # noqa: E402,F401
 import kernel_manifest  # noqa: E402,F401  the names and limits of schedules
 
 

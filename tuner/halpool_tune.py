@@ -11,13 +11,25 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 from common import SOURCE, TuneFailed, kernel_manifest
+from onnx_workloads import workloads_of_model
 from peer_process import PeerFailed
-from schedule_file import merge
+import report
+from schedule_file import merge, write_whole
 from search import tune
+
+
+EFFORTS = ("estimate", "measure", "patient")
+ROUND_S = {"estimate": 0, "measure": 0.02, "patient": 0.1}  # of one library, at most, where a call is shorter
+
+
+def halide_version():
+    """The pinned one."""
+    return re.search(r"^halide==(\S+)", (SOURCE / "dev-requirements.txt").read_text(), re.M)[1]
 
 
 def seconds(text):
@@ -42,29 +54,44 @@ def search_command(arguments):
     parser.add_argument("--cmake", default=os.environ.get("HALPOOL_TUNE_CMAKE", "cmake"), help=argparse.SUPPRESS)
     parser.add_argument("--make-program", default=os.environ.get("HALPOOL_TUNE_MAKE_PROGRAM", "ninja"), help=argparse.SUPPRESS)
     parser.add_argument("--cmake-generator", default=os.environ.get("HALPOOL_TUNE_CMAKE_GENERATOR", "Ninja"), help=argparse.SUPPRESS)
-    parser.add_argument("--workloads", type=pathlib.Path, default=SOURCE / "benchmarks/workloads.json", metavar="FILE",
-                        help="the problems, in the form of benchmarks/workloads.json (default)")
+    parser.add_argument("--workloads", type=pathlib.Path, default=None, metavar="FILE",
+                        help="the problems: in the form of benchmarks/workloads.json (default: its judged ones), or an ONNX model, whose pooling nodes they are")
     parser.add_argument("--target", default=None, metavar="NAME", help="a CPU target that this machine runs (default: the best)")
     parser.add_argument("--budget", type=seconds, default=300.0, metavar="SECONDS", help="stop searching after so long (default: 300s)")
     parser.add_argument("--rounds", type=int, default=1000, metavar="N", help="at most so many rounds")
     parser.add_argument("--output", type=pathlib.Path, default=None, metavar="FILE", help="the schedules (default: build/tune/<target>.json)")
+    parser.add_argument("--effort", choices=EFFORTS, default="measure",
+                        help="estimate: by the cost model, without measuring; measure (default); patient: longer measurements of more candidates")
+    parser.add_argument("--classes", action="store_true",
+                        help="search the kernels that everybody gets, on the problems of the file: writes a whole schedules/<target>.json")
+    parser.add_argument("--all", action="store_true", help="of the default file all problems, not only the judged ones")
     parser.add_argument("--seed", type=int, default=1, help="of the order in which candidates are tried")
     options = parser.parse_args(arguments)
     if not options.build:
         raise TuneFailed("run build/bin/halpool-tune or ./dev tune: the tuner builds with the generator of a build")
-    options.build, options.workloads = options.build.resolve(), options.workloads.resolve()
+    options.group = "judged" if not (options.workloads or options.all or options.classes) else None
+    options.build, options.workloads = options.build.resolve(), (options.workloads or SOURCE / "benchmarks/workloads.json").resolve()
     information = json.loads(subprocess.run([str(options.build / "bin/halpool"), "info", "--json"], check=True, text=True,
                                             stdout=subprocess.PIPE).stdout)
     usable = [target["name"] for target in information["targets"] if target["device"] == "cpu" and target["available"] and target["name"] != "any"]
-    options.target, options.version = options.target or usable[0], information["version"]
-    if options.target not in usable:
+    options.target, options.version, options.halide = options.target or usable[0], information["version"], halide_version()
+    known = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"]
+    if options.target not in known or "device" in known[options.target]:
+        raise TuneFailed(f"there is no CPU target {options.target}; known: {', '.join(name for name in known if 'device' not in known[name])}")
+    if options.target not in usable and options.effort != "estimate":
         raise TuneFailed(f"target {options.target} does not run here; these do: {', '.join(usable)}")
     options.output = (options.output or options.build / "tune" / f"{options.target}.json").resolve()
     options.output.parent.mkdir(parents=True, exist_ok=True)
+    if options.workloads.suffix == ".onnx":
+        problems = options.output.with_name(f"{options.workloads.stem}.workloads.json")
+        write_whole(problems, json.dumps(workloads_of_model(options.workloads), indent=1) + "\n")
+        options.workloads = problems
+    options.round_s = ROUND_S[options.effort]
+    options.how = f"./dev tune{' --classes' if options.classes else ''} --target {options.target} --budget {options.budget:.0f}s --effort {options.effort}"
     tune(options)
 
 
-COMMANDS = {"merge": merge_command}  # search without a word
+COMMANDS = {"merge": merge_command, "report": report.command}  # search without a word
 
 
 def main():

@@ -32,11 +32,12 @@ def write_whole(path, text):
 def merge(paths, output):
     """One schedule file of several for the same target: of each kernel the schedule that gained most where it was measured."""
     known = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"]
-    merged, target = {"provenance": [], "over_default": {}, "kernels": {}}, None
+    merged, target, machines = {"provenance": [], "over_default": {}, "kernels": {}}, None, []
     for path in map(str, paths):
         (name, (_, kernels)), = kernel_manifest.read_tuned([path], known).items()
         document = kernel_manifest.read(path)
         target = target or name
+        machines.append(document.get("tuned_on", {}))
         if name != target:
             raise TuneFailed(f"{kernel_manifest.line_of(path, 'target')}: schedules for {name}; those of {paths[0]} are for {target}")
         gains = document.get("over_default", {})
@@ -55,4 +56,6 @@ def merge(paths, output):
                       f"{'the first' if gain > before else 'the second'} is taken")
                 if gain > before:
                     merged["kernels"][family], merged["over_default"][family] = schedule, gain
-    write_whole(output, schedule_text({"target": target, **merged}))
+    # What all of them were tuned on, and no more.
+    tuned_on = {key: value for key, value in machines[0].items() if all(machine.get(key) == value for machine in machines)}
+    write_whole(output, schedule_text({"target": target, "tuned_on": tuned_on, **merged}))

@@ -1,21 +1,26 @@
 """The search: builds candidates, measures them, and keeps the best."""
 
+import contextlib
 import datetime
 import hashlib
 import json
+import math
 import os
 import pathlib
 import platform
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
-from candidates import candidates
-from common import SOURCE, TuneFailed, kernel_manifest
+from candidates import candidates, neighbours
+from common import SOURCE, TuneFailed, device_identity, kernel_manifest
+from cost_model import registers_of
 from journal import Journal
 from measurement import compare
+from peer_process import PeerProcess
 from schedule_file import schedule_text, write_whole
 from workload import read_workloads
 
@@ -25,134 +30,343 @@ except ImportError:  # without a bar
     tqdm = None
 
 WIN = 0.97  # of the incumbent's time: less is noise
+SLOWER = 1.03  # of the default's time: a problem that loses more speaks against a schedule of everybody's
+HOPELESS = 1.25  # times as slow as the default: a problem whose first two candidates are keeps what it has
+EMISSION_S = 240.0  # of one round; what takes longer is no schedule that anybody wants to build
+PROBLEMS = 4  # on which a kernel of everybody's is measured, at most
+LONGEST_CALL_NS = 20e6
 
 
 class Search:
-    """Of one problem in one layout."""
+    """Of one kernel: a problem's own in one layout, or one that everybody gets."""
 
-    def __init__(self, workload, problem, target):
-        self.workload, self.problem, self.family = workload, problem, workload.family
-        self.untried = candidates(workload, target)
-        self.best = None  # a schedule; None: the kernel that everybody gets
+    def __init__(self, family, problems, untried, patient=False):
+        self.family, self.patient = family, patient
+        self.problems = problems  # [(workload.Workload, layout)] on which it is measured
+        self.untried = untried
+        self.best = None  # a schedule; None: the kernel that everybody gets, or its present schedule
         self.over_default = 1.0  # how many times as fast
         self.noise = 0.0  # how far its two measurements lie apart
+        self.tried = []  # (schedule, time over the default's)
+
+    def next(self):
+        if not self.patient and len(self.tried) > 1 and min(ratio for _, ratio in self.tried) > HOPELESS:
+            self.untried.clear()
+        return self.untried.pop(0) if self.untried else None
+
+    def judge(self, schedule, ratios):
+        """ratios: the candidate's time over the default's, of one or two measurements. Whether it is the best now."""
+        self.tried.append((schedule, max(ratios)))
+        if len(ratios) < 2 or max(ratios) >= WIN / self.over_default:
+            return False
+        self.best, self.over_default, self.noise = schedule, 1 / max(ratios), max(ratios) / min(ratios) - 1
+        return True
+
+
+    def extend(self, schedule):
+        """Tries what differs from this one in one parameter, too."""
+        known = {json.dumps(each, sort_keys=True) for each in [schedule, *self.untried, *(tried for tried, _ in self.tried)]}
+        self.untried += [other for other in neighbours(schedule, self.target, self.alignment) if json.dumps(other, sort_keys=True) not in known]
+
+    def skip_parameters(self, schedule):
+        """This candidate's kernel is the same as without: so are those of others that differ in that parameter alone."""
+        base = self.best or self.present
+        changed = {name for name in schedule if schedule[name] != base.get(name)}
+        self.untried = [other for other in self.untried if {name for name in other if other[name] != base.get(name)} != changed]
+
+
+class OwnSearch(Search):
+    """Of a kernel of one problem's own (HALPOOL_WORKLOADS)."""
+
+    def __init__(self, workload, problem, target, patient=False):
+        super().__init__(workload.family, [(problem, workload.layout)], candidates(workload, target), patient)
+        self.workload, self.problem, self.target, self.alignment, self.present = workload, problem, target, 0, {}
+
+    def judge(self, schedule, ratios):
+        better = super().judge(schedule, ratios)
+        if better and self.patient:
+            self.extend(schedule)
+        return better
+
+
+class ClassSearch(Search):
+    """Of a kernel of schedules/<target>.json, from its present schedule on, one parameter at a time."""
+
+    def __init__(self, family, problems, schedule, target, alignment):
+        super().__init__(family, problems, [])
+        self.present, self.target, self.alignment = schedule, target, alignment
+        self.extend(schedule)
+
+    def judge(self, schedule, ratios):
+        better = super().judge(schedule, ratios)
+        if better:
+            self.extend(schedule)
+        return better
 
 
 class Builder:
-    """Libraries with one candidate a problem, in one tree: the kernels that everybody gets are built once."""
+    """Libraries with one candidate a kernel, in one tree: what did not change is not built again."""
 
     def __init__(self, options, state):
-        self.options, self.state, self.count = options, state, 0
+        self.options, self.state = options, state
+
+    def command(self, *words):
+        """Runs it, its output in build.log; whether it succeeded in time."""
+        with open(self.state / "build.log", "a", encoding="utf-8") as out:
+            process = subprocess.Popen([str(word) for word in words], stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                return process.wait(EMISSION_S) == 0
+            except subprocess.TimeoutExpired:
+                return False
+            finally:
+                if process.poll() is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+
+    def objects(self, families):
+        """Of each family, what identifies its compiled kernel; those that were not compiled are missing."""
+        found, target = {}, self.options.target
+        for family in families:
+            path = self.state / "tree/kernels" / target / f"halpool_{kernel_manifest.identifier(f'{family}_{target}')}.o"
+            with contextlib.suppress(OSError):
+                found[family] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
 
     def build(self, name, kernels):
-        schedules, tree = self.state / "candidates.json", self.state / "tree"
-        write_whole(schedules, schedule_text({"target": self.options.target, "kernels": kernels}))
-        log = self.state / "build.log"
-        with open(log, "w", encoding="utf-8") as out:
-            for command in (
-                    [self.options.cmake, "-S", SOURCE, "-B", tree, "-G", self.options.cmake_generator, f"-DCMAKE_MAKE_PROGRAM={self.options.make_program}",
-                     f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={self.options.build / 'bin/halpool_generator'}",
-                     f"-DHALPOOL_TARGETS={self.options.target}", f"-DHALPOOL_WORKLOADS={self.options.workloads}",
-                     f"-DHALPOOL_SCHEDULES={schedules}", "-DHALPOOL_BUILD_BENCHMARKS=ON", "-DHALPOOL_BUILD_CLI=OFF"],
-                    [self.options.cmake, "--build", tree, "--target", "peer_halpool"]):
-                if subprocess.run([str(word) for word in command], stdout=out, stderr=subprocess.STDOUT).returncode:
-                    raise TuneFailed(f"a build failed: see {log}")
-        peer = self.state / f"peer_{name}"
-        shutil.copy2(tree / "bench/peer_halpool", peer)
-        return peer
+        """The program to measure, and {family: its object}: without those whose schedules cannot be compiled, which are left out."""
+        schedules, tree, options = self.state / "candidates.json", self.state / "tree", self.options
+        write_whole(self.state / "build.log", "")
+        kernels = dict(kernels)
+        for _ in range(3):
+            write_whole(schedules, schedule_text({"target": options.target, "kernels": kernels}))
+            if not self.command(options.cmake, "-S", SOURCE, "-B", tree, "-G", options.cmake_generator, f"-DCMAKE_MAKE_PROGRAM={options.make_program}",
+                                f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={options.build / 'bin/halpool_generator'}",
+                                f"-DHALPOOL_TARGETS={options.target}", f"-DHALPOOL_WORKLOADS={options.tuned_workloads}",
+                                f"-DHALPOOL_SCHEDULES={schedules}", "-DHALPOOL_BUILD_BENCHMARKS=ON", "-DHALPOOL_BUILD_CLI=OFF"):
+                break
+            go_on = ["-k", "0"] if "Ninja" in options.cmake_generator else ["-k"]
+            if self.command(options.cmake, "--build", tree, "--target", "peer_halpool", "--", *go_on):
+                peer = self.state / f"peer_{name}"
+                shutil.copy2(tree / "bench/peer_halpool", peer)
+                return peer, self.objects(kernels)
+            failed = [family for family in kernels if kernels[family] is not None and self.failed(family)]
+            if not failed:
+                break
+            for family in failed:
+                print(f"halpool-tune: {family}: {json.dumps(kernels.pop(family))} cannot be compiled", file=sys.stderr)
+        raise TuneFailed(f"a build failed: see {self.state / 'build.log'}")
+
+    def failed(self, family):
+        """Whether the build says that this kernel's object could not be made, or linked: kernels may call nothing, malloc least of all."""
+        name = f"halpool_{kernel_manifest.identifier(f'{family}_{self.options.target}')}.o"
+        log = (self.state / "build.log").read_text(encoding="utf-8", errors="replace")
+        return any(name in line for line in log.splitlines() if line.startswith("FAILED:") or "***" in line or "in function" in line)
 
 
 def provenance(options, seconds):
-    model = platform.machine()
-    try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass
-    return {"how": f"./dev tune, {seconds:.0f} s; over_default: how many times as fast as the kernel that the problem gets without, "
-                   f"the smaller of two measurements",
-            "halpool": options.version, "cpu": model, "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
+    return {"how": f"{options.how}, {seconds:.0f} s; over_default: how many times as fast as the kernel without, the smaller of two measurements",
+            "halpool": options.version, "halide": options.halide, "cpu": device_identity.of_this_machine().get("device", platform.machine()), "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
 
 
 def problems(options):
-    """A Search for each problem and layout that a kernel can be built for."""
-    layouts, entries = read_workloads(options.workloads)
+    """A search for each problem and layout that a kernel can be built for."""
+    _, entries = read_workloads(options.workloads, with_ceil_mode=True)
     by_name = {entry.name: entry for entry in entries}
     found = []
     for workload in kernel_manifest.read_workloads(str(SOURCE / "schedules"), str(options.workloads)):
+        problem = by_name[workload.name]
+        if options.group and problem.group != options.group:
+            continue
         if max(workload.kernel) > 16:
-            print(f"tune: {workload.family}: windows above 16 have no kernels of their own", file=sys.stderr)
-        elif workload.name not in by_name:
-            print(f"tune: {workload.family}: ceil_mode is not measured", file=sys.stderr)
+            print(f"halpool-tune: {workload.family}: windows above 16 have no kernels of their own", file=sys.stderr)
         else:
-            found.append(Search(workload, by_name[workload.name], options.target))
-            found[-1].target = options.target
+            found.append(OwnSearch(workload, problem, options.target, options.effort == "patient"))
     if not found:
         raise TuneFailed(f"{options.workloads} has no problem to tune")
     return found
 
 
-def result(searches, options, seconds):
-    return {"target": options.target, "provenance": provenance(options, seconds),
+def classes(options, default, target):
+    """A search for each kernel that everybody gets and that is the best for a problem of the file; and those without one."""
+    facts = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"][target]
+    path = SOURCE / "schedules" / f"{facts.get('schedule', target)}.json"
+    present = kernel_manifest.read(str(path))["kernels"]
+    layouts, entries = read_workloads(options.workloads)
+    measured = {}
+    peer = PeerProcess("default", [str(default), "--threads", "1", "--target", target], {})
+    try:
+        peer.ask("ready")
+        for problem in entries:
+            for layout in layouts:
+                if float(peer.ask(problem.command(layout))[0]) > LONGEST_CALL_NS:
+                    continue
+                family = peer.ask("run 1")[0].removesuffix(f"_{target}")
+                if family not in present:  # one kernel for both layouts
+                    family = family.replace("_nhwc_", "_nchw_")
+                if present.get(family):
+                    measured.setdefault(family, []).append((problem, layout))
+    finally:
+        peer.stop()
+    found = []
+    for family, those in measured.items():
+        those.sort(key=lambda each: each[0].group != "judged")
+        alignment = int(family.split("-a")[1].split("-")[0]) if "-streaming" in family else 0
+        found.append(ClassSearch(family, those[:PROBLEMS], present[family], target, alignment))
+    return found, present
+
+
+def result(searches, options, seconds, present=None):
+    """present: of all kernels that everybody gets, for a whole schedule file."""
+    kernels = {search.family: search.best for search in searches}
+    if present is not None:
+        kernels = {family: kernels.get(family) or schedule for family, schedule in present.items()}
+    return {"target": options.target, "tuned_on": device_identity.of_this_machine(), "provenance": provenance(options, seconds),
             "over_default": {search.family: round(search.over_default, 3) for search in searches},
-            "noise": {search.family: round(search.noise, 3) for search in searches},
-            "kernels": {search.family: search.best for search in searches}}
+            "noise": {search.family: round(search.noise, 3) for search in searches}, "kernels": kernels}
+
+
+def measured_ratio(search, first, second, state, options):
+    """The candidate's time over the default's: of several problems, the geometric mean, or the worst if it loses too much."""
+    ratios = [compare(search, problem, layout, first, second, state, options.round_s) for problem, layout in search.problems]
+    return max(ratios) if max(ratios) > SLOWER else math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def estimate(options):
+    """Schedules by the cost model, for problems that are known to gain by a kernel of their own: nothing is built or measured."""
+    searches = problems(options)
+    target = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"][options.target]
+    present = kernel_manifest.read(str(SOURCE / "schedules" / f"{target.get('schedule', options.target)}.json"))["kernels"]
+    for search in searches:
+        workload = search.workload
+        taken = present.get(f"avg_pool2d_f32_{workload.layout}_{workload.window}") is not None  # by everybody's
+        if not taken and workload.class_schedule(present, registers_of(options.target)) is not None:
+            search.best = search.untried[0]
+    document = result(searches, options, 0)
+    for key in ("over_default", "noise"):  # not known
+        del document[key]
+    document["provenance"]["how"] = "halpool-tune --effort estimate: the cost model's choice, not measured"
+    write_whole(options.output, schedule_text(document))
+    print(f"{options.output}: build with -DHALPOOL_WORKLOADS={options.workloads} -DHALPOOL_SCHEDULES={options.output}")
 
 
 def tune(options):
+    if options.effort == "estimate":
+        return estimate(options)
     begin = time.monotonic()
-    searches = problems(options)
-    state = options.build / "tune" / options.target
+    state = options.build / "tune" / options.target / ("classes" if options.classes else "own")
     state.mkdir(parents=True, exist_ok=True)
     generator = hashlib.sha256((options.build / "bin/halpool_generator").read_bytes()).hexdigest()[:16]
     journal = Journal(state / "measured.jsonl", f"{platform.node()} {generator}")
     builder = Builder(options, state)
+    present = None
+    if options.classes:
+        options.tuned_workloads = ""
+        default, objects = builder.build("default", {})
+        searches, present = classes(options, default, options.target)
+        objects = builder.objects(present)
+        print(f"halpool-tune: {len(searches)} kernels; no problem of {options.workloads.name} takes: "
+              f"{', '.join(family for family in present if present[family] and family not in {s.family for s in searches})}", file=sys.stderr)
+    else:
+        searches = problems(options)
+        options.tuned_workloads = chosen_workloads(options, state, searches)
+        default, objects = builder.build("default", {search.family: None for search in searches})
     order = random.Random(options.seed)
     for search in searches:  # the first ones in their order, the others by chance
         rest = search.untried[2:]
         order.shuffle(rest)
         search.untried = search.untried[:2] + rest
-    default = builder.build("default", {search.family: None for search in searches})
-    total = sum(len(search.untried) for search in searches)
-    bar = tqdm(total=total, unit=" candidates", file=sys.stderr) if tqdm and sys.stderr.isatty() else None
+    estimates = {search.family: search.untried[0] for search in searches if search.untried and not options.classes}
+    bar = tqdm(total=sum(len(search.untried) for search in searches), unit=" candidates", file=sys.stderr) if tqdm and sys.stderr.isatty() else None
 
     def out_of_time():
-        return time.monotonic() - begin > options.budget * 0.9  # the last measurements come after
+        return time.monotonic() - begin > options.budget * 0.8  # then the winners are measured once more
 
     number = 0
-    while any(search.untried for search in searches) and not out_of_time() and number < options.rounds:
-        number += 1
-        turn = {search.family: search.untried.pop(0) if search.untried else None for search in searches}
+    write_whole(options.output, schedule_text(result(searches, options, 0, present)))
+    while not out_of_time() and number < options.rounds:
+        turn = {search.family: search.next() for search in searches}
         new = [search for search in searches if turn[search.family] is not None]
+        if not new:
+            break
+        number += 1
         known = {search.family: journal.ratios(search.family, turn[search.family]) for search in new}
-        peer = None
+        peer, built = None, {}
         if None in known.values():
-            peer = builder.build("candidate", {search.family: turn[search.family] or search.best for search in searches})
+            chosen = {search.family: turn[search.family] or search.best for search in searches}
+            peer, built = builder.build("candidate", {family: schedule for family, schedule in chosen.items() if schedule or not options.classes})
         for search in new:
             ratios = known[search.family]
             if ratios is None:
                 if out_of_time():
                     break
-                # Against what the problem gets anyway: a figure that stays true whatever won before.
-                ratios = [compare(search, default, peer, state)]
-                if ratios[0] * search.over_default < 1:
-                    ratios.append(compare(search, default, peer, state))
+                if search.family not in built or built[search.family] == objects.get(search.family):
+                    ratios = [math.inf if search.family not in built else 1.0]
+                else:
+                    # Against what is there without: a figure that stays true whatever won before.
+                    ratios = [measured_ratio(search, default, peer, state, options)]
+                    if ratios[0] * search.over_default < 1:
+                        ratios.append(measured_ratio(search, default, peer, state, options))
                 journal.add(search.family, turn[search.family], ratios)
-            if len(ratios) > 1 and max(ratios) < WIN / search.over_default:
-                search.best, search.over_default, search.noise = turn[search.family], 1 / max(ratios), max(ratios) / min(ratios) - 1
+            search.judge(turn[search.family], ratios)
+            if ratios == [1.0]:
+                search.skip_parameters(turn[search.family])
             if bar:
+                bar.total = bar.n + 1 + sum(len(each.untried) for each in searches)
                 bar.update()
                 bar.set_postfix_str(f"best {max(s.over_default for s in searches):.2f} times as fast")
-        write_whole(options.output, schedule_text(result(searches, options, time.monotonic() - begin)))
+        write_whole(options.output, schedule_text(result(searches, options, time.monotonic() - begin, present)))
     if bar:
         bar.close()
-    write_whole(options.output, schedule_text(result(searches, options, time.monotonic() - begin)))
-    gain = 1.0
+    confirm([search for search in searches if search.best], builder, default, state, options)
+    write_whole(options.output, schedule_text(result(searches, options, time.monotonic() - begin, present)))
+    report(searches, options, number, time.monotonic() - begin, estimates)
+
+
+def confirm(winners, builder, default, state, options):
+    """All winners in one library, as they will be used, a third time: who does not gain there is dropped."""
+    if not winners:
+        return
+    peer, _ = builder.build("winners", {search.family: search.best for search in winners})
+    for search in winners:
+        ratio = measured_ratio(search, default, peer, state, options)
+        if ratio > WIN:
+            print(f"halpool-tune: {search.family}: {json.dumps(search.best)} gained {search.over_default:.2f} and, measured again, {1 / ratio:.2f}: "
+                  "dropped", file=sys.stderr)
+            search.best, search.over_default, search.noise = None, 1.0, 0.0
+        else:
+            search.noise = max(search.noise, ratio * search.over_default - 1, 1 / (ratio * search.over_default) - 1)
+            search.over_default = min(search.over_default, 1 / ratio)
+
+
+def chosen_workloads(options, state, searches):
+    """The problems that are searched, alone, in a file of their own: a build makes kernels for all problems of its file."""
+    document = kernel_manifest.read(str(options.workloads))
+    names = {search.workload.name for search in searches}
+    document["workloads"] = [entry for entry in document["workloads"] if entry["name"] in names]
+    path = state / "workloads.json"
+    write_whole(path, json.dumps(document, indent=1) + "\n")
+    return path
+
+
+def mean(values):
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def report(searches, options, rounds, seconds, estimates):
     for search in searches:
-        gain *= search.over_default
         print(f"{search.family}: " + (f"{search.over_default:.2f} times as fast with {json.dumps(search.best)}" if search.best
-                                      else "no schedule is faster than the kernel that it gets anyway"))
-    print(f"geometric mean: {gain ** (1 / len(searches)):.2f} times as fast; {number} rounds, {time.monotonic() - begin:.0f} s")
-    print(f"{options.output}: build with -DHALPOOL_WORKLOADS={options.workloads} -DHALPOOL_SCHEDULES={options.output}")
+                                      else "no schedule is faster than what there is"))
+    if not searches:
+        return
+    print(f"geometric mean: {mean([search.over_default for search in searches]):.2f} times as fast; {rounds} rounds, {seconds:.0f} s")
+    # What the cost model alone would have chosen, where any kernel of its own pays.
+    known = [(dict((json.dumps(s), r) for s, r in search.tried).get(json.dumps(estimates.get(search.family))), search) for search in searches if search.best]
+    known = [(ratio, search) for ratio, search in known if ratio and math.isfinite(ratio)]
+    if known:
+        print(f"the cost model's first choice, for these {len(known)} problems: {mean([ratio * search.over_default for ratio, search in known]):.2f} "
+              "times the time of the best")
+    if options.classes:
+        print(f"{options.output}: a whole schedule file; to ship it: cp {options.output} schedules/{options.target}.json")
+    else:
+        print(f"{options.output}: build with -DHALPOOL_WORKLOADS={options.workloads} -DHALPOOL_SCHEDULES={options.output}")
