@@ -2,9 +2,11 @@
 """Searches schedules for your own problems on this machine: build/bin/halpool-tune, or ./dev tune.
 
 Each round builds, the way a user's build does, one candidate for every problem and layout: a library whose kernels for
-these problems are the candidates. It is measured against the best so far, in turns; who is faster in two independent
-measurements takes its place. In the end every winner is measured against the kernel that the problem gets without it.
+these problems are the candidates. It is measured against the library without them, in turns; who gains more than the best
+so far in two independent measurements takes its place. In the end the winners are measured a third time, in one library.
 What was measured is kept: an interrupted search goes on where it was.
+
+halpool-tune merge: one schedule file of several. halpool-tune report: a page of a benchmark's results.
 """
 
 import argparse
@@ -15,12 +17,13 @@ import re
 import subprocess
 import sys
 
+import bundle
 from common import SOURCE, TuneFailed, kernel_manifest
 from onnx_workloads import workloads_of_model
 from peer_process import PeerFailed
 import report
 from schedule_file import merge, write_whole
-from search import tune
+from search import chosen_workloads, problems, tune
 
 
 EFFORTS = ("estimate", "measure", "patient")
@@ -58,15 +61,24 @@ def search_command(arguments):
                         help="the problems: in the form of benchmarks/workloads.json (default: its judged ones), or an ONNX model, whose pooling nodes they are")
     parser.add_argument("--target", default=None, metavar="NAME", help="a CPU target that this machine runs (default: the best)")
     parser.add_argument("--budget", type=seconds, default=300.0, metavar="SECONDS", help="stop searching after so long (default: 300s)")
-    parser.add_argument("--rounds", type=int, default=1000, metavar="N", help="at most so many rounds")
+    parser.add_argument("--rounds", type=int, default=None, metavar="N", help="at most so many rounds")
     parser.add_argument("--output", type=pathlib.Path, default=None, metavar="FILE", help="the schedules (default: build/tune/<target>.json)")
     parser.add_argument("--effort", choices=EFFORTS, default="measure",
                         help="estimate: by the cost model, without measuring; measure (default); patient: longer measurements of more candidates")
     parser.add_argument("--classes", action="store_true",
                         help="search the kernels that everybody gets, on the problems of the file: writes a whole schedules/<target>.json")
     parser.add_argument("--all", action="store_true", help="of the default file all problems, not only the judged ones")
+    parser.add_argument("--emit-candidates", type=pathlib.Path, metavar="DIR",
+                        help="build the candidates (--rounds of each problem, default 6) as programs into a folder for a device that has no "
+                             "compiler, of any CPU target; its run.sh measures them there")
+    parser.add_argument("--from-results", type=pathlib.Path, nargs="+", metavar="FILE", help="schedules from what run.sh wrote; with --bundle")
+    parser.add_argument("--bundle", type=pathlib.Path, metavar="DIR", help="the folder that --emit-candidates wrote")
     parser.add_argument("--seed", type=int, default=1, help="of the order in which candidates are tried")
     options = parser.parse_args(arguments)
+    if options.from_results:
+        if not (options.bundle and options.output):
+            parser.error("--from-results needs --bundle and --output")
+        return bundle.from_results(options)
     if not options.build:
         raise TuneFailed("run build/bin/halpool-tune or ./dev tune: the tuner builds with the generator of a build")
     options.group = "judged" if not (options.workloads or options.all or options.classes) else None
@@ -78,16 +90,24 @@ def search_command(arguments):
     known = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"]
     if options.target not in known or "device" in known[options.target]:
         raise TuneFailed(f"there is no CPU target {options.target}; known: {', '.join(name for name in known if 'device' not in known[name])}")
-    if options.target not in usable and options.effort != "estimate":
+    if options.target not in usable and not (options.effort == "estimate" or options.emit_candidates):
         raise TuneFailed(f"target {options.target} does not run here; these do: {', '.join(usable)}")
     options.output = (options.output or options.build / "tune" / f"{options.target}.json").resolve()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     if options.workloads.suffix == ".onnx":
-        problems = options.output.with_name(f"{options.workloads.stem}.workloads.json")
-        write_whole(problems, json.dumps(workloads_of_model(options.workloads), indent=1) + "\n")
-        options.workloads = problems
+        model = options.output.with_name(f"{options.workloads.stem}.workloads.json")
+        write_whole(model, json.dumps(workloads_of_model(options.workloads), indent=1) + "\n")
+        options.workloads = model
     options.round_s = ROUND_S[options.effort]
     options.how = f"./dev tune{' --classes' if options.classes else ''} --target {options.target} --budget {options.budget:.0f}s --effort {options.effort}"
+    if options.emit_candidates:
+        options.rounds = options.rounds or 6
+        searches = problems(options)
+        state = options.build / "tune"
+        state.mkdir(parents=True, exist_ok=True)
+        options.workloads = chosen_workloads(options, state, searches)
+        return bundle.emit(options, searches)
+    options.rounds = options.rounds or 1000
     tune(options)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import json
 import math
@@ -109,11 +110,19 @@ class Builder:
 
     def __init__(self, options, state):
         self.options, self.state = options, state
+        # The builds inherit it: one that outlives a killed search holds the next one off, as another search does.
+        self.lock = open(state / "lock", "w", encoding="utf-8")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"halpool-tune: waiting for another search in {state}, or the end of its build", file=sys.stderr)
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
 
     def command(self, *words):
         """Runs it, its output in build.log; whether it succeeded in time."""
         with open(self.state / "build.log", "a", encoding="utf-8") as out:
-            process = subprocess.Popen([str(word) for word in words], stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+            process = subprocess.Popen([str(word) for word in words], stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+                                       pass_fds=[self.lock.fileno()])
             try:
                 return process.wait(EMISSION_S) == 0
             except subprocess.TimeoutExpired:
@@ -257,8 +266,8 @@ def tune(options):
     state = options.build / "tune" / options.target / ("classes" if options.classes else "own")
     state.mkdir(parents=True, exist_ok=True)
     generator = hashlib.sha256((options.build / "bin/halpool_generator").read_bytes()).hexdigest()[:16]
-    journal = Journal(state / "measured.jsonl", f"{platform.node()} {generator}")
     builder = Builder(options, state)
+    journal = Journal(state / "measured.jsonl", f"{platform.node()} {generator}")
     present = None
     if options.classes:
         options.tuned_workloads = ""
@@ -270,7 +279,8 @@ def tune(options):
     else:
         searches = problems(options)
         options.tuned_workloads = chosen_workloads(options, state, searches)
-        default, objects = builder.build("default", {search.family: None for search in searches})
+        default, _ = builder.build("default", {search.family: None for search in searches})
+        objects = {}  # of kernels that are not there; what an earlier search left in the tree is not meant
     order = random.Random(options.seed)
     for search in searches:  # the first ones in their order, the others by chance
         rest = search.untried[2:]
