@@ -31,15 +31,18 @@ except ImportError:  # without a bar
     tqdm = None
 
 WIN = 0.97  # of the incumbent's time: less is noise
+CLASS_WIN = 0.95  # for kernels of everybody's: what so few problems show must be clear
 SLOWER = 1.03  # of the default's time: a problem that loses more speaks against a schedule of everybody's
 HOPELESS = 1.25  # times as slow as the default: a problem whose first two candidates are keeps what it has
 EMISSION_S = 240.0  # of one round; what takes longer is no schedule that anybody wants to build
-PROBLEMS = 4  # on which a kernel of everybody's is measured, at most
+PROBLEMS = 6  # on which a kernel of everybody's is measured, at most
 LONGEST_CALL_NS = 20e6
 
 
 class Search:
     """Of one kernel: a problem's own in one layout, or one that everybody gets."""
+
+    WIN = WIN  # of what there is
 
     def __init__(self, family, problems, untried, patient=False):
         self.family, self.patient = family, patient
@@ -58,7 +61,7 @@ class Search:
     def judge(self, schedule, ratios):
         """ratios: the candidate's time over the default's, of one or two measurements. Whether it is the best now."""
         self.tried.append((schedule, max(ratios)))
-        if len(ratios) < 2 or max(ratios) >= WIN / self.over_default:
+        if len(ratios) < 2 or max(ratios) >= (self.WIN if self.best is None else WIN) / self.over_default:
             return False
         self.best, self.over_default, self.noise = schedule, 1 / max(ratios), max(ratios) / min(ratios) - 1
         return True
@@ -92,6 +95,8 @@ class OwnSearch(Search):
 
 class ClassSearch(Search):
     """Of a kernel of schedules/<target>.json, from its present schedule on, one parameter at a time."""
+
+    WIN = CLASS_WIN
 
     def __init__(self, family, problems, schedule, target, alignment):
         super().__init__(family, problems, [])
@@ -340,7 +345,7 @@ def confirm(winners, builder, default, state, options):
     peer, _ = builder.build("winners", {search.family: search.best for search in winners})
     for search in winners:
         ratio = measured_ratio(search, default, peer, state, options)
-        if ratio > WIN:
+        if ratio > search.WIN:
             print(f"halpool-tune: {search.family}: {json.dumps(search.best)} gained {search.over_default:.2f} and, measured again, {1 / ratio:.2f}: "
                   "dropped", file=sys.stderr)
             search.best, search.over_default, search.noise = None, 1.0, 0.0

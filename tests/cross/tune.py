@@ -24,9 +24,9 @@ build = folder / "build"
 information = json.loads(subprocess.run([program, "info", "--json"], check=True, text=True, stdout=subprocess.PIPE).stdout)
 target = [each["name"] for each in information["targets"] if each["device"] == "cpu" and each["available"] and each["name"] in tree.TARGETS][-1]
 workloads, schedules = folder / "workloads.json", folder / "out.json"
-problem = {"name": "odd", "input": [1, 16, 40, 40], "kernel_size": [5, 4], "stride": 1, "padding": [2, 0]}
+problem = {"name": "odd", "input": [1, 16, 40, 40], "kernel_size": [5, 4], "stride": 1, "padding": [2, 0], "ceil_mode": True}
 workloads.write_text(json.dumps({"op": "avg_pool2d", "dtype": "f32", "layouts": ["nchw"], "workloads": [problem]}))
-FAMILY = "avg_pool2d_f32_nchw-16x40x40_5x4s1p2x0"
+FAMILY = "avg_pool2d_f32_nchw-16x40x40-ceil_5x4s1p2x0"
 
 
 def tune(*options, timeout=None):
