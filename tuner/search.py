@@ -35,6 +35,8 @@ CLASS_WIN = 0.95  # for kernels of everybody's: what so few problems show must b
 SLOWER = 1.03  # of the default's time: a problem that loses more speaks against a schedule of everybody's
 HOPELESS = 1.25  # times as slow as the default: a problem whose first two candidates are keeps what it has
 EMISSION_S = 240.0  # of one round; what takes longer is no schedule that anybody wants to build
+STREAMING_BYTES = 24 << 20  # runtime/kernel_selector.cpp: from there on at the latest; --effort patient tries what is larger, too
+LARGE_STRIDES = 8  # kLargeBlock of kernel_convention.h
 PROBLEMS = 6  # on which a kernel of everybody's is measured, at most
 LONGEST_CALL_NS = 20e6
 
@@ -183,6 +185,21 @@ def provenance(options, seconds):
             "halpool": options.version, "halide": options.halide, "cpu": device_identity.of_this_machine().get("device", platform.machine()), "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
 
 
+def not_tried(workload, problem, patient):
+    """Why a problem gets no kernel of its own, or none that could win; None if it may."""
+    if max(workload.kernel) > 16:
+        return "windows above 16 have no kernels of their own"
+    if patient:
+        return None
+    if problem.bytes() >= STREAMING_BYTES:
+        return "so large that its kernel writes past the caches, which kernels of its own do not"
+    if workload.output == [1, 1] and workload.kernel == workload.input:
+        return "global: its kernel is bound by memory"
+    if any(kernel > LARGE_STRIDES * stride for kernel, stride in zip(workload.kernel, workload.stride)):
+        return "its window is so large that tap by tap cannot win"
+    return None
+
+
 def problems(options):
     """A search for each problem and layout that a kernel can be built for."""
     _, entries = read_workloads(options.workloads, with_ceil_mode=True)
@@ -192,8 +209,9 @@ def problems(options):
         problem = by_name[workload.name]
         if options.group and problem.group != options.group:
             continue
-        if max(workload.kernel) > 16:
-            print(f"halpool-tune: {workload.family}: windows above 16 have no kernels of their own", file=sys.stderr)
+        why = not_tried(workload, problem, options.effort == "patient")
+        if why:
+            print(f"halpool-tune: {workload.family}: {why}", file=sys.stderr)
         else:
             found.append(OwnSearch(workload, problem, options.target, options.effort == "patient"))
     if not found:
