@@ -118,7 +118,7 @@ struct ChannelsLastCost {
         const double kernel_w = static_cast<double>(p.x.kernel), stride = static_cast<double>(p.x.stride);
         const double row = static_cast<double>(p.output.shape[3]);
         const double wasted = channels < 4 ? 8 : channels < 8 ? 2 : 1;  // of a vector's lanes
-        taps = kernel_h * kernel_w * wasted + (channels < 32 ? 6 : 3);
+        taps = kernel_h * kernel_w * wasted + (channels < 32 ? 6 : channels < 64 ? 5 : 3);
         const double pixels = std::floor(kLineFloats / channels), most = std::floor((pixels - kernel_w) / stride) + 1;
         const double outputs = std::min(most, row), again = std::ceil(row / std::max(outputs, 1.0)) * outputs / std::max(row, 1.0);
         const double columns = (kernel_w + (outputs - 1) * stride) / std::max(outputs, 1.0);
