@@ -43,7 +43,8 @@ def seconds(text):
 
 
 def merge_command(arguments):
-    parser = argparse.ArgumentParser(prog="halpool-tune merge", description="Writes one schedule file of several for one target: of each kernel what gains most.")
+    parser = argparse.ArgumentParser(prog="halpool-tune merge", 
+                                     description="Writes one schedule file of several for one target: of each kernel what gains most.")
     parser.add_argument("files", type=pathlib.Path, nargs="+", metavar="FILE", help="schedule files of halpool-tune")
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="FILE", help="where the result is written")
     options = parser.parse_args(arguments)
@@ -58,13 +59,15 @@ def search_command(arguments):
     parser.add_argument("--make-program", default=os.environ.get("HALPOOL_TUNE_MAKE_PROGRAM", "ninja"), help=argparse.SUPPRESS)
     parser.add_argument("--cmake-generator", default=os.environ.get("HALPOOL_TUNE_CMAKE_GENERATOR", "Ninja"), help=argparse.SUPPRESS)
     parser.add_argument("--workloads", type=pathlib.Path, default=None, metavar="FILE",
-                        help="the problems: in the form of benchmarks/workloads.json (default: its judged ones), or an ONNX model, whose pooling nodes they are")
+                        help="the problems: in the form of benchmarks/workloads.json (default: its judged ones), or an ONNX model, whose "
+                             "pooling nodes they are")
     parser.add_argument("--target", default=None, metavar="NAME", help="a CPU target that this machine runs (default: the best)")
     parser.add_argument("--budget", type=seconds, default=300.0, metavar="SECONDS", help="stop searching after so long (default: 300s)")
     parser.add_argument("--rounds", type=int, default=None, metavar="N", help="at most so many rounds")
     parser.add_argument("--output", type=pathlib.Path, default=None, metavar="FILE", help="the schedules (default: build/tune/<target>.json)")
     parser.add_argument("--effort", choices=EFFORTS, default="measure",
-                        help="estimate: by the cost model, without measuring; measure (default); patient: longer measurements of more candidates")
+                        help="estimate: by the cost model, without measuring; measure (default); patient: longer measurements of more "
+                             "candidates")
     parser.add_argument("--classes", action="store_true",
                         help="search the kernels that everybody gets, on the problems of the file: writes a whole schedules/<target>.json")
     parser.add_argument("--all", action="store_true", help="of the default file all problems, not only the judged ones")
@@ -75,6 +78,8 @@ def search_command(arguments):
     parser.add_argument("--bundle", type=pathlib.Path, metavar="DIR", help="the folder that --emit-candidates wrote")
     parser.add_argument("--seed", type=int, default=1, help="of the order in which candidates are tried")
     options = parser.parse_args(arguments)
+    if options.classes and (options.effort == "estimate" or options.emit_candidates):
+        parser.error("--classes measures, on this machine")
     if options.from_results:
         if not (options.bundle and options.output):
             parser.error("--from-results needs --bundle and --output")

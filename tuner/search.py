@@ -182,7 +182,8 @@ class Builder:
 
 def provenance(options, seconds):
     return {"how": f"{options.how}, {seconds:.0f} s; over_default: how many times as fast as the kernel without, the smaller of two measurements",
-            "halpool": options.version, "halide": options.halide, "cpu": device_identity.of_this_machine().get("device", platform.machine()), "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
+            "halpool": options.version, "halide": options.halide, "cpu": device_identity.of_this_machine().get("device", platform.machine()),
+            "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
 
 
 def not_tried(workload, problem, patient):
@@ -288,13 +289,11 @@ def tune(options):
     begin = time.monotonic()
     state = options.build / "tune" / options.target / ("classes" if options.classes else "own")
     state.mkdir(parents=True, exist_ok=True)
-    generator = hashlib.sha256((options.build / "bin/halpool_generator").read_bytes()).hexdigest()[:16]
     builder = Builder(options, state)
-    journal = Journal(state / "measured.jsonl", f"{platform.node()} {generator}")
     present = None
     if options.classes:
         options.tuned_workloads = ""
-        default, objects = builder.build("default", {})
+        default, _ = builder.build("default", {})
         searches, present = classes(options, default, options.target)
         objects = builder.objects(present)
         print(f"halpool-tune: {len(searches)} kernels; no problem of {options.workloads.name} takes: "
@@ -304,6 +303,9 @@ def tune(options):
         options.tuned_workloads = chosen_workloads(options, state, searches)
         default, _ = builder.build("default", {search.family: None for search in searches})
         objects = {}  # of kernels that are not there; what an earlier search left in the tree is not meant
+    # What was measured is true of this machine, this generator and what it was measured against.
+    programs = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in (options.build / "bin/halpool_generator", default))
+    journal = Journal(state / "measured.jsonl", f"{platform.node()} {hashlib.sha256(programs).hexdigest()[:16]}")
     order = random.Random(options.seed)
     for search in searches:  # the first ones in their order, the others by chance
         rest = search.untried[2:]
