@@ -14,6 +14,16 @@ class AWorkload(unittest.TestCase):
         self.assertEqual(w.output, [1, 2, 4, 4])
         self.assertEqual(w.command("nhwc"), "setup nhwc 1 2 9 12 2 3 2 3 0 0 1")
 
+    def test_with_ceil_mode_is_for_those_who_ask(self):
+        w = Workload({"name": "A", "input": [1, 2, 9, 12], "kernel_size": 2, "ceil_mode": True})
+        self.assertEqual(w.output, [1, 2, 5, 6])
+        self.assertEqual(w.command("nchw"), "setup nchw 1 2 9 12 2 2 2 2 0 0 1 1")
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "mine.json"
+            path.write_text('{"layouts": ["nchw"], "workloads": [{"name": "A", "input": [1, 1, 5, 5], "kernel_size": 2, "ceil_mode": true}]}')
+            self.assertEqual(read_workloads(path)[1], [])
+            self.assertEqual(len(read_workloads(path, with_ceil_mode=True)[1]), 1)
+
     def test_reads_as_a_line_of_the_table(self):
         w = Workload({"name": "A", "input": [8, 64, 56, 56], "kernel_size": [3, 5], "stride": 1, "padding": [1, 2],
                       "count_include_pad": False})
@@ -23,12 +33,12 @@ class AWorkload(unittest.TestCase):
 
 
 class TheSharedFile(unittest.TestCase):
-    def test_holds_workloads_of_both_groups_under_names_of_their_own(self):
+    def test_holds_workloads_of_three_groups_under_names_of_their_own(self):
         layouts, workloads = read_workloads(SHARED_FILE)
         self.assertEqual(layouts, ["nchw", "nhwc"])
         names = [w.name for w in workloads]
         self.assertEqual(len(names), len(set(names)))
-        self.assertEqual({w.group for w in workloads}, {"judged", "more"})
+        self.assertEqual({w.group for w in workloads}, {"judged", "more", "classes"})
         for w in workloads:
             self.assertTrue(all(extent > 0 for extent in w.output), str(w))
 
