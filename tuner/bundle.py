@@ -8,12 +8,11 @@ import math
 import os
 import pathlib
 import platform
-import re
 import shutil
 import subprocess
 import sys
 
-from common import SOURCE, TuneFailed, device_identity, kernel_manifest
+from common import SOURCE, TuneFailed, configure_command, device_identity, halide_version, kernel_manifest, read_json
 from schedule_file import schedule_text, write_whole
 from search import WIN
 
@@ -43,11 +42,8 @@ def build(options, state, kernels):
         link += ["-static", "-s"]
     with open(log, "w", encoding="utf-8") as out:
         for command in (
-                [options.cmake, "-S", SOURCE, "-B", tree, "-G", options.cmake_generator, f"-DCMAKE_MAKE_PROGRAM={options.make_program}",
-                 f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={options.build / 'bin/halpool_generator'}",
-                 f"-DHALPOOL_SYSTEM={'' if here else system['component']}", f"-DHALPOOL_TARGETS={options.target}",
-                 f"-DHALPOOL_WORKLOADS={options.workloads}", f"-DHALPOOL_SCHEDULES={schedules}",
-                 f"-DCMAKE_EXE_LINKER_FLAGS={' '.join(link)}", "-DHALPOOL_BUILD_BENCHMARKS=ON", "-DHALPOOL_BUILD_CLI=OFF"],
+                configure_command(options, tree, schedules, options.workloads, f"-DHALPOOL_SYSTEM={'' if here else system['component']}",
+                                  f"-DCMAKE_EXE_LINKER_FLAGS={' '.join(link)}"),
                 [options.cmake, "--build", tree, "--target", PROGRAM]):
             if subprocess.run([str(word) for word in command], stdout=out, stderr=subprocess.STDOUT).returncode:
                 raise TuneFailed(f"a build failed: see {log}")
@@ -89,10 +85,9 @@ def emit(options, searches):
     count = max(map(len, tried.values()), default=0)
     if not count:
         raise TuneFailed(f"{options.workloads}: no problem has schedules to try on {options.target}")
-    halide = re.search(r"^halide==(\S+)", (SOURCE / "dev-requirements.txt").read_text(encoding="utf-8"), re.M)
     document = {
         "format": FORMAT, "target": options.target, "host": platform.node(), "date": datetime.date.today().isoformat(),
-        "halpool": options.version, "halide": halide[1],
+        "halpool": options.version, "halide": halide_version(),
         "problems": [{"family": search.family, "layout": search.workload.layout, "setup": search.problem.command(search.workload.layout),
                       "tolerance": search.problem.tolerance(),
                       "schedules": tried[search.family] + [None] * (count - len(tried[search.family]))} for search in searches]}
@@ -104,7 +99,7 @@ def emit(options, searches):
         document["programs"] = {}
         for number in range(count + 1):  # 0: what everybody gets
             name = f"candidate-{number}" if number else "default"
-            print(f"tune: {name} of {count}" if number else "tune: default", file=sys.stderr, flush=True)
+            print(f"halpool-tune: {name} of {count}" if number else "halpool-tune: default", file=sys.stderr, flush=True)
             peer = build(options, state, {problem["family"]: problem["schedules"][number - 1] if number else None
                                           for problem in document["problems"]})
             shutil.copy2(peer, temporary / name)
@@ -125,26 +120,24 @@ def emit(options, searches):
 
 # ---- And back ----------------------------------------------------------------------------------------------------
 
-def read(path):
-    try:
-        return kernel_manifest.read(path)
-    except kernel_manifest.BadInput as error:
-        raise TuneFailed(str(error)) from error
-    except (ValueError, RecursionError) as error:  # not UTF-8; too deep
-        raise TuneFailed(f"{path}: not JSON: {error}") from error
-
-
-def read_bundle(folder):
-    path = str(folder / "candidates.json")
-    document = read(path)
+def read_document(path, what):
+    """Of this tuner's format, and how to refuse what stands at one of its keys."""
+    path = str(path)
+    document = read_json(path)
 
     def refuse(word, why):
         raise TuneFailed(f"{kernel_manifest.line_of(path, word)}: {why}")
 
     if not isinstance(document, dict):
-        raise TuneFailed(f"{path}:1: not a bundle's list of candidates")
+        raise TuneFailed(f"{path}:1: not {what}")
     if document.get("format") != FORMAT or isinstance(document.get("format"), bool):
         refuse("format", f"format {document.get('format')!r}; this tuner reads {FORMAT}")
+    return document, refuse
+
+
+def read_bundle(folder):
+    path = str(folder / "candidates.json")
+    document, refuse = read_document(path, "a bundle's list of candidates")
     if document.get("id") != identity(document):
         refuse("id", "this is not what was emitted: its id does not fit")
     for key, kind in (("target", str), ("halpool", str), ("halide", str), ("problems", list)):
@@ -181,15 +174,7 @@ def is_time(value):
 def read_results(path, bundle):
     """(device, {(family, candidate): ratios of the candidate's time to the default's, or None where it fails})"""
     path = str(path)
-    document = read(path)
-
-    def refuse(word, why):
-        raise TuneFailed(f"{kernel_manifest.line_of(path, word)}: {why}")
-
-    if not isinstance(document, dict):
-        raise TuneFailed(f"{path}:1: not the results of a bundle's run.sh")
-    if document.get("format") != FORMAT or isinstance(document.get("format"), bool):
-        refuse("format", f"format {document.get('format')!r}; this tuner reads {FORMAT}")
+    document, refuse = read_document(path, "the results of a bundle's run.sh")
     if document.get("bundle") != bundle["id"]:
         refuse("bundle", f"results of the bundle {document.get('bundle')!r}; the candidates are those of {bundle['id']}")
     device, measured = document.get("device"), document.get("measured")

@@ -1,6 +1,7 @@
 """What the tuner's modules share: where the repository is, and its failure."""
 
 import pathlib
+import re
 import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
@@ -12,3 +13,26 @@ import kernel_manifest  # noqa: E402,F401  the names and limits of schedules
 
 class TuneFailed(Exception):
     """Why nothing can be tuned, for the user to read."""
+
+
+def read_json(path):
+    """kernel_manifest.read, whose refusals are ours."""
+    try:
+        return kernel_manifest.read(str(path))
+    except kernel_manifest.BadInput as error:
+        raise TuneFailed(str(error)) from error
+    except (ValueError, RecursionError) as error:  # not UTF-8; a number of thousands of digits; brackets without end
+        raise TuneFailed(f"{path}: not JSON that can be read: {error}") from error
+
+
+def halide_version():
+    """The pinned one."""
+    return re.search(r"^halide==(\S+)", (SOURCE / "dev-requirements.txt").read_text(encoding="utf-8"), re.M)[1]
+
+
+def configure_command(options, tree, schedules, workloads, *more):
+    """Of a tree whose kernels for `workloads`, or everybody's, have these schedules."""
+    return [options.cmake, "-S", SOURCE, "-B", tree, "-G", options.cmake_generator, f"-DCMAKE_MAKE_PROGRAM={options.make_program}",
+            f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={options.build / 'bin/halpool_generator'}",
+            f"-DHALPOOL_TARGETS={options.target}", f"-DHALPOOL_WORKLOADS={workloads}", f"-DHALPOOL_SCHEDULES={schedules}",
+            "-DHALPOOL_BUILD_BENCHMARKS=ON", "-DHALPOOL_BUILD_CLI=OFF", *more]

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -30,11 +29,6 @@ EFFORTS = ("estimate", "measure", "patient")
 ROUND_S = {"estimate": 0, "measure": 0.02, "patient": 0.1}  # of one library, at most, where a call is shorter
 
 
-def halide_version():
-    """The pinned one."""
-    return re.search(r"^halide==(\S+)", (SOURCE / "dev-requirements.txt").read_text(), re.M)[1]
-
-
 def seconds(text):
     value = float(text[:-1] if text.endswith("s") else text)
     if not 0 < value < 1e6:
@@ -43,7 +37,7 @@ def seconds(text):
 
 
 def merge_command(arguments):
-    parser = argparse.ArgumentParser(prog="halpool-tune merge", 
+    parser = argparse.ArgumentParser(prog="halpool-tune merge",
                                      description="Writes one schedule file of several for one target: of each kernel what gains most.")
     parser.add_argument("files", type=pathlib.Path, nargs="+", metavar="FILE", help="schedule files of halpool-tune")
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="FILE", help="where the result is written")
@@ -91,7 +85,7 @@ def search_command(arguments):
     information = json.loads(subprocess.run([str(options.build / "bin/halpool"), "info", "--json"], check=True, text=True,
                                             stdout=subprocess.PIPE).stdout)
     usable = [target["name"] for target in information["targets"] if target["device"] == "cpu" and target["available"] and target["name"] != "any"]
-    options.target, options.version, options.halide = options.target or usable[0], information["version"], halide_version()
+    options.target, options.version = options.target or usable[0], information["version"]
     known = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"]
     if options.target not in known or "device" in known[options.target]:
         raise TuneFailed(f"there is no CPU target {options.target}; known: {', '.join(name for name in known if 'device' not in known[name])}")

@@ -6,7 +6,7 @@ import json
 import pathlib
 import re
 
-from common import TuneFailed, kernel_manifest
+from common import TuneFailed, kernel_manifest, read_json
 from results import Row, count_of_threads, factor, geometric_mean, number
 from schedule_file import write_whole
 
@@ -38,15 +38,6 @@ rect.own { fill: var(--own); } rect.bound { fill: var(--bound); } rect.peer { fi
 
 # ---- The files ----------------------------------------------------------------------------------------------------
 
-def read(path):
-    try:
-        return kernel_manifest.read(str(path))
-    except kernel_manifest.BadInput as error:
-        raise TuneFailed(str(error)) from error
-    except (ValueError, RecursionError) as error:  # not UTF-8; a number of thousands of digits; brackets without end
-        raise TuneFailed(f"{path}: not JSON that can be read: {error}") from error
-
-
 def positive(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 1e-6 < value < 1e18
 
@@ -71,7 +62,7 @@ def wrong_with_row(entry, bound):
 
 
 def read_results(path):
-    document = read(path)
+    document = read_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("rows"), list) or not isinstance(document.get("bound"), str) \
             or document.get("unit") != "ns" or not isinstance(document.get("versions"), dict):
         raise TuneFailed(f"{path}: not a results file of ./dev bench")
@@ -85,7 +76,7 @@ def read_results(path):
 
 
 def read_schedules(path):
-    document = read(path)
+    document = read_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("target"), str) or not isinstance(document.get("kernels"), dict):
         raise TuneFailed(f'{path}: not a schedule file of halpool-tune: it has a "target" and "kernels"')
     for family, schedule in document["kernels"].items():

@@ -17,7 +17,7 @@ import sys
 import time
 
 from candidates import candidates, neighbours
-from common import SOURCE, TuneFailed, device_identity, kernel_manifest
+from common import SOURCE, TuneFailed, configure_command, device_identity, halide_version, kernel_manifest
 from cost_model import registers_of
 from journal import Journal
 from measurement import compare
@@ -156,10 +156,7 @@ class Builder:
         kernels = dict(kernels)
         for _ in range(3):
             write_whole(schedules, schedule_text({"target": options.target, "kernels": kernels}))
-            if not self.command(options.cmake, "-S", SOURCE, "-B", tree, "-G", options.cmake_generator, f"-DCMAKE_MAKE_PROGRAM={options.make_program}",
-                                f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={options.build / 'bin/halpool_generator'}",
-                                f"-DHALPOOL_TARGETS={options.target}", f"-DHALPOOL_WORKLOADS={options.tuned_workloads}",
-                                f"-DHALPOOL_SCHEDULES={schedules}", "-DHALPOOL_BUILD_BENCHMARKS=ON", "-DHALPOOL_BUILD_CLI=OFF"):
+            if not self.command(*configure_command(options, tree, schedules, options.tuned_workloads)):
                 break
             go_on = ["-k", "0"] if "Ninja" in options.cmake_generator else ["-k"]
             if self.command(options.cmake, "--build", tree, "--target", "peer_halpool", "--", *go_on):
@@ -182,7 +179,7 @@ class Builder:
 
 def provenance(options, seconds):
     return {"how": f"{options.how}, {seconds:.0f} s; over_default: how many times as fast as the kernel without, the smaller of two measurements",
-            "halpool": options.version, "halide": options.halide, "cpu": device_identity.of_this_machine().get("device", platform.machine()),
+            "halpool": options.version, "halide": halide_version(), "cpu": device_identity.of_this_machine().get("device", platform.machine()),
             "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
 
 

@@ -112,7 +112,7 @@ MUTATIONS = [
     ("lines: a row too many is added", LINES, "clamp(height_ - y, from, kernel_h_) - from);\n        const Expr place",
      "clamp(height_ + 1 - y, from, kernel_h_) - from);\n        const Expr place"),
     ("lines: the last block of taps is dropped", LINES, "(count + kBlock - 1) / kBlock", "count / kBlock"),
-    ("lines: a column's pixel is rounded", LINES, "make_const(real, 0.5)", "make_const(real, 0.9)"),
+    ("lines: a column's pixel is rounded", LINES, "make_const(real, 0.5)", "make_const(real, 1.5)"),
     ("lines: every second column begins with the second", LINES, "t % 2 != 0); }", "t % 2 == 0); }"),
     ("lines: channels-last columns are one float apart", CALL, "pitch_ = narrow(in[1]);", "pitch_ = 1;"),
     ("lines: pieces forget that windows overlap", CALL, "(kLineFloats / pitch_ - p.x.kernel) / p.x.stride + 1;", "kLineFloats / pitch_ / p.x.stride;"),
