@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Turn schedules/ into what the build needs: a list of kernels to emit and the constant tables that register them.
 
-    kernel_manifest.py --schedules DIR --out DIR --processor NAME [--targets NAME[,NAME...]]
+    kernel_manifest.py --schedules DIR --out DIR --processor NAME [--targets NAME[,NAME...]] [--dtypes NAME[,NAME...]]
+                       [--layouts NAME[,NAME...]]
                        [--workloads FILE] [--tuned FILE[,FILE...]] [--tuned-for device=D,architecture=A,vendor=V]
 
 A name is a target's or a component's, which stands for all its targets, or "all", or "native": all of this processor's
-kind, which is what no name means as well. --workloads: problems (workloads.schema.json) that get kernels of their own, on CPU
+kind, which is what no name means as well. --dtypes, --layouts: kernels for these alone; no name means all. --workloads: problems (workloads.schema.json) that get kernels of their own, on CPU
 targets; --tuned: schedules of a user's own, for those and in place of schedules/<target>.json's: of
 several for one target, those tuned on the machine nearest to --tuned-for (default: this one).
 Writes to OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp, absent_<component>.cpp,
@@ -25,7 +26,7 @@ PARAMETERS = {
     "cpu": {"vector": (1, 2, 4, 8, 16, 32), "wide_vector": (4, 8, 16, 32), "tile_rows": range(1, 65), "tile_columns": range(1, 65),
             "channel_vectors": range(1, 33), "most_channels": range(1, 2**20 + 1)},
     "gpu": {"vector": (1, 2, 4), "tile_rows": range(1, 17), "tile_columns": range(1, 129), "threads": (32, 64, 128, 256)}}
-SIZE_OF = {"f32": 4}
+LAYOUTS = ("nchw", "nhwc")
 PLANE = re.compile(r"(\d+)x(\d+)p(\d+)$")  # 7x7p1
 BLOCKS = re.compile(r"blocks(\d*)$")  # of any width, or of one
 WINDOW = re.compile(r"(\d+)x(\d+)s(\d+)(?:x(\d+))?$")  # 3x3s2, 3x1s2x1
@@ -307,37 +308,78 @@ def workload_kernels(target, facts, workloads, scheduled, tuned_in, tuned):
     return kernels
 
 
-def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tuned=None):
+def read_dtypes(schedules):
+    """dtypes.json: of each dtype, the bytes of an element, and how many times the lanes of f32's a vector has."""
+    return read(os.path.join(schedules, "dtypes.json"))
+
+
+def derived_schedule(kernel, window, like, lanes):
+    """The schedule of a dtype's kernel that has none of its own, from that of f32, `like`. lanes: of dtypes.json."""
+    if like is None:
+        return None
+    own = {name: value for name, value in like.items() if name not in ("wide_vector", "most_channels")}
+    own["vector"] = max(1, like["vector"] * lanes[0] // lanes[1])
+    if window == "fixed" and kernel["layout"] == "nchw":  # these are computed in tiles of rows alone
+        own.pop("tile_columns", None)
+        own.setdefault("tile_rows", 1)
+        if WINDOW.match(kernel["window"])[3] == "1":
+            own["tile_rows"] = 4
+    return own
+
+
+def entries_of(kernels, dtypes, layouts):
+    """The entries of kernels.json, one for each dtype, of these dtypes and layouts."""
+    for kernel in kernels:
+        for dtype in kernel["dtype"] if isinstance(kernel["dtype"], list) else [kernel["dtype"]]:
+            if dtype in dtypes and kernel["layout"] in layouts:
+                yield dict(kernel, dtype=dtype)
+
+
+def family_of(kernel):
+    layout = kernel["layout"]
+    layout += f"-{kernel['plane']}" if "plane" in kernel else ""
+    layout += f"-c{kernel['channels']}" if "channels" in kernel else ""
+    layout += f"-a{kernel['alignment']}" if "alignment" in kernel else ""
+    layout += "-streaming" if kernel.get("stores") == "streaming" else ""
+    return "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
+
+
+def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tuned=None, dtypes=None, layouts=LAYOUTS):
     """The kernels of one target in their order of preference, with their schedules checked. system: of targets.json;
-    tuned: a user's schedules; tuned_in: the file of each."""
+    tuned: a user's schedules; tuned_in: the file of each; dtypes, layouts: of this build (default: all)."""
+    known_dtypes = read_dtypes(schedules)
+    dtypes = known_dtypes if dtypes is None else dtypes
     tuned, tuned_in = tuned or {}, tuned_in or {}
     kernels_path = os.path.join(schedules, "kernels.json")
     schedule_path = os.path.join(schedules, facts.get("schedule", target) + ".json")
     template = "gpu" if "device" in facts else "cpu"
     known = PARAMETERS[template]
     scheduled = read(schedule_path).get("kernels", {})
+    every = read(kernels_path)[template]
+    for kernel in entries_of(every, known_dtypes, LAYOUTS):
+        family, like = family_of(kernel), family_of(dict(kernel, dtype="f32"))
+        if family not in scheduled and like in scheduled and kernel["dtype"] != "f32":
+            window = parse_window(kernel["window"], kernel["layout"], kernels_path)[0]
+            scheduled[family] = derived_schedule(kernel, window, scheduled[like], known_dtypes[kernel["dtype"]]["lanes"])
     families = {workload.family for workload in workloads}
     for family in tuned:
         if family not in scheduled and (template == "gpu" or family not in families):
             raise BadInput(f"{line_of(tuned_in[family], family)}: {family} is neither a kernel of {target} nor one of the workloads of HALPOOL_WORKLOADS")
         if family in scheduled and (scheduled[family] is None) != (tuned[family] is None):
             raise BadInput(f"{line_of(tuned_in[family], family)}: whether {target} has {family} is not for a schedule to say")
-    kernels, wanted = workload_kernels(target, facts, workloads, scheduled, tuned_in, tuned) if template == "cpu" else [], set()
+    own = [workload for workload in workloads if "f32" in dtypes and workload.layout in layouts]
+    kernels = workload_kernels(target, facts, own, scheduled, tuned_in, tuned) if template == "cpu" else []
     scheduled.update({family: schedule for family, schedule in tuned.items() if family in scheduled})
-    for kernel in read(kernels_path)[template]:
+    for kernel in entries_of(every, dtypes, layouts):
         channels, alignment = kernel.get("channels", 0), kernel.get("alignment", 0)
         streams = kernel.get("stores") == "streaming"
         plane = PLANE.match(kernel.get("plane", "0x0p0"))
         if not plane:
             raise BadInput(f"{line_of(kernels_path, kernel['plane'])}: plane '{kernel['plane']}' is not HxWpP: 7x7p1")
         plane_h, plane_w, padding = map(int, plane.groups())
-        layout = kernel["layout"] + (f"-{kernel['plane']}" if plane_w else "") + (f"-c{channels}" if channels else "") + (f"-a{alignment}" if alignment else "") + ("-streaming" if streams else "")
-        family = "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
         # One kernel takes both layouts as lines of floats: the planar one, and its schedule.
-        shared = kernel["window"] == "lines" and kernel["layout"] == "nhwc"
-        name = f"{family}_{target}"
-        family = family.replace("_nhwc_", "_nchw_") if shared else family
-        wanted.add(family)
+        shared = kernel["window"] == "lines" and kernel["layout"] == "nhwc" and "nchw" in layouts
+        name, family = f"{family_of(kernel)}_{target}", family_of(dict(kernel, layout="nchw") if kernel["window"] == "lines" else kernel)
         if streams and not system.get("streaming_stores"):
             continue
         if family not in scheduled:
@@ -346,14 +388,16 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
             continue
         check_parameters(tuned_in.get(family, schedule_path), family, scheduled[family], known)
         window, kernel_h, kernel_w, stride_h, stride_w = parse_window(kernel["window"], kernel["layout"], kernels_path)
-        parameters = {"layout": kernel["layout"], "window": window}
+        parameters = {"layout": "nchw" if window == "lines" else kernel["layout"], "window": window}
+        if kernel["dtype"] != "f32":
+            parameters["dtype"] = kernel["dtype"]
         if template == "cpu":
             parameters["fixed_channels"] = channels
         if plane_w:
             parameters.update(fixed_plane_h=plane_h, fixed_plane_w=plane_w, fixed_padding=padding)
         if alignment:
-            parameters["alignment"] = alignment // SIZE_OF[kernel["dtype"]]
-        vector = scheduled[family]["vector"] * SIZE_OF[kernel["dtype"]]
+            parameters["alignment"] = alignment // known_dtypes[kernel["dtype"]]["bytes"]
+        vector = scheduled[family]["vector"] * known_dtypes[kernel["dtype"]]["bytes"]
         if streams:
             if alignment % vector:
                 raise BadInput(f"{line_of(schedule_path, family)}: vectors of {vector} bytes do not stay aligned in rows that are "
@@ -367,8 +411,9 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
         parameters.update(scheduled[family])
         kernels.append(dict(kernel, name=name, shared=shared, function="halpool_" + identifier(f"{family}_{target}"), parameters=parameters,
                             streaming_bytes=vector if streams else "", masked_loads="avx" in facts["features"].split("-"), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
+    known_families = {family_of(kernel) for kernel in entries_of(every, known_dtypes, LAYOUTS)}
     for family in scheduled:
-        if family not in wanted:
+        if family not in known_families:
             raise BadInput(f"{line_of(schedule_path, family)}: {family} is not in kernels.json")
     return kernels
 
@@ -378,7 +423,7 @@ def row(kernel):
     cpu, nhwc = kernel["template"] == "cpu", kernel["layout"] == "nhwc"
     parameters = kernel["parameters"]
     # Channels-last with fewer channels than a vector has lanes: rows as lines are faster where windows share columns.
-    along = cpu and nhwc and kernel["window_class"] == "fixed" and not kernel.get("channels") and parameters["fixed_stride_w"] == 1
+    along = cpu and nhwc and kernel["dtype"] == "f32" and kernel["window_class"] == "fixed" and not kernel.get("channels") and parameters["fixed_stride_w"] == 1
     least_channels = parameters["vector"] if along and "exact" not in kernel else 0
     fields = (f'"{kernel["name"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
@@ -392,17 +437,19 @@ def row(kernel):
 
 
 def table_source(target, facts, kernels):
-    op = kernels[0]["op"]
+    op = "avg_pool2d"
     lines = [GENERATED, "#include <halpool/internal/kernel_convention.h>", "", 'extern "C" {']
     lines += [f"int {kernel['function']}_argv(void **);" for kernel in kernels if not kernel.get("shared")]
     lines += ["}", "", "namespace {", "", "const char *const required[] = {"]
     lines += [f'    "{feature}",' for feature in facts["requires"]]
-    lines += ["    nullptr};", "", "const halpool::KernelRow rows[] = {"]
-    lines += [row(kernel) for kernel in kernels]
-    lines += ["};", "", "}  // namespace", "",
+    lines += ["    nullptr};", ""]
+    if kernels:
+        lines += ["const halpool::KernelRow rows[] = {"] + [row(kernel) for kernel in kernels] + ["};", ""]
+    rows = "rows, sizeof rows / sizeof rows[0]" if kernels else "nullptr, 0"
+    lines += ["}  // namespace", "",
               f'extern "C" const halpool::KernelTable halpool_{op}_table_{identifier(target)};',
               f"const halpool::KernelTable halpool_{op}_table_{identifier(target)} = {{",
-              f'    "{op}", "{target}", required, rows, sizeof rows / sizeof rows[0]}};', ""]
+              f'    "{op}", "{target}", required, {rows}}};', ""]
     return "\n".join(lines)
 
 
@@ -425,14 +472,24 @@ def registry_source(op, component, device, targets):
     return "\n".join(lines + [""])
 
 
-def components_source(op, components):
+def components_source(op, components, dtypes):
     """The list through which the runtime sees the components of this build."""
     symbols = [f"halpool_{op}_{identifier(component)}" for component in components]
-    lines = [GENERATED, '#include "kernel_registry.hpp"', "", 'extern "C" {']
+    lines = [GENERATED, '#include "dtype.hpp"', '#include "kernel_registry.hpp"', "", 'extern "C" {']
     lines += [f"extern const halpool::KernelComponent {symbol};" for symbol in symbols]
     lines += ["}", "", f"const halpool::KernelComponent *const halpool::{op}_components[] = {{"]
     lines += [f"    &{symbol}," for symbol in symbols] + ["    nullptr};", ""]
+    lines += ["const char *const halpool::built_dtypes[] = {"] + [f'    "{dtype}",' for dtype in dtypes] + ["    nullptr};", ""]
     return "\n".join(lines)
+
+
+def chosen(option, given, known):
+    """Of the known names those given, in their order; all where none is."""
+    names = [name for name in re.split("[,;]", given) if name]
+    for name in names:
+        if name not in known:
+            raise BadInput(f"{option}: unknown name '{name}'; known: {', '.join(known)}")
+    return [name for name in known if name in names or not names]
 
 
 def choose_targets(document, names, processor):
@@ -475,6 +532,8 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--processor", required=True)
     parser.add_argument("--targets", default="")
+    parser.add_argument("--dtypes", default="")
+    parser.add_argument("--layouts", default="")
     parser.add_argument("--workloads", default="")
     parser.add_argument("--tuned", default="")
     parser.add_argument("--tuned-for", default="")
@@ -493,12 +552,15 @@ def main():
         raise BadInput(f"HALPOOL_TUNED_FOR: {error}")
     tuned = read_tuned([path for path in re.split("[,;]", arguments.tuned) if path], known, machine)
 
+    dtypes = chosen("HALPOOL_DTYPES", arguments.dtypes, list(read_dtypes(arguments.schedules)))
+    layouts = chosen("HALPOOL_LAYOUTS", arguments.layouts, list(LAYOUTS))
+
     os.makedirs(arguments.out, exist_ok=True)
     cmake = ["# Generated by kernel_manifest.py: function|target|halide target|device|op|bytes of its streaming stores|generator parameters", "set(HALPOOL_KERNELS"]
     components = {}
     for target in wanted:
         facts = known[target]
-        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system], workloads, *tuned.get(target, ()))
+        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system], workloads, *tuned.get(target, ({}, {})), dtypes, layouts)
         halide = "-".join(filter(None, (stub, facts["features"])))
         for kernel in kernels:
             if kernel.get("shared"):
@@ -508,7 +570,7 @@ def main():
         write(os.path.join(arguments.out, f"table_{target}.cpp"), table_source(target, facts, kernels))
         components.setdefault(component_of(target), []).append(target)
     cmake.append(")")
-    files = sorted({"targets", "targets.schema", "kernels"} | {known[target].get("schedule", target) for target in wanted})
+    files = sorted({"targets", "targets.schema", "kernels", "dtypes"} | {known[target].get("schedule", target) for target in wanted})
     cmake.append(f'set(HALPOOL_SCHEDULE_FILES "{";".join(name + ".json" for name in files)}")')
     cmake.append(f'set(HALPOOL_BUILT_TARGETS "{";".join(wanted)}")')
     cmake.append(f'set(HALPOOL_BUILT_COMPONENTS "{";".join(components)}")')
@@ -524,7 +586,7 @@ def main():
         write(os.path.join(arguments.out, f"absent_{component}.cpp"), registry_source("avg_pool2d", component, device, []))
         cmake.append(f'set(HALPOOL_TARGETS_OF_{component} "{";".join(targets)}")')
         cmake.append(f'set(HALPOOL_DEVICE_OF_{component} "{device}")')
-    write(os.path.join(arguments.out, "components.cpp"), components_source("avg_pool2d", components))
+    write(os.path.join(arguments.out, "components.cpp"), components_source("avg_pool2d", components, dtypes))
     write(os.path.join(arguments.out, "kernels.cmake"), "\n".join(cmake) + "\n")
 
 

@@ -1,5 +1,6 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
 #include "cpu_schedule.hpp"
+#include "element_type.hpp"
 #include "gpu_schedule.hpp"
 #include "lane_sums.hpp"
 #include "large_window.hpp"
@@ -33,6 +34,7 @@ enum class Window { generic, small, separable, lines, large, blocks, fixed, glob
 
 class AvgPool2d : public Generator<AvgPool2d> {
 public:
+    GeneratorParam<std::string> dtype{"dtype", "f32"};
     GeneratorParam<Layout> layout{"layout", Layout::nchw, {{"nchw", Layout::nchw}, {"nhwc", Layout::nhwc}}};
     GeneratorParam<Window> window{
         "window",
@@ -52,16 +54,19 @@ public:
 
     // In the order of kernel_convention.h; the user context is the target feature user_context. configure() adds what
     // lies between these and the output.
-    Input<Buffer<float, 4>> input{"input"};
+    Input<Buffer<void, 4>> input{"input"};
     Input<int> kernel_h{"kernel_h"}, kernel_w{"kernel_w"}, stride_h{"stride_h"}, stride_w{"stride_w"};
     Input<int> pad_top{"pad_top"}, pad_left{"pad_left"};
     Input<int> border{"border"};
-    Output<Buffer<float, 4>> output{"output"};
+    Output<Buffer<void, 4>> output{"output"};
 
     void configure() {
+        const ElementType element = element_type();
+        input.set_type(element.stored);
+        output.set_type(element.stored);
         if (on_device()) {
             own_divisor = add_input<float>("own_divisor");
-            positive_zero = add_input<float>("positive_zero");
+            positive_zero = add_input<Expr>("positive_zero", element.factor);
             divisor_begin_h = add_input<int>("divisor_begin_h");
             divisor_begin_w = add_input<int>("divisor_begin_w");
             divisor_end_h = add_input<int>("divisor_end_h");
@@ -71,10 +76,10 @@ public:
         } else {
             uniform = add_input<int>("uniform");
             pitch = add_input<int>("pitch");
-            positive_zero = add_input<float>("positive_zero");
-            divisor_x = add_input<Buffer<float, 1>>("divisor_x");
-            divisor_y = add_input<Buffer<float, 1>>("divisor_y");
-            reciprocal = add_input<Buffer<float, 2>>("reciprocal");
+            positive_zero = add_input<Expr>("positive_zero", element.factor);
+            divisor_x = add_input<Buffer<>>("divisor_x", element.factor, 1);
+            divisor_y = add_input<Buffer<>>("divisor_y", element.factor, 1);
+            reciprocal = add_input<Buffer<>>("reciprocal", element.factor, 2);
         }
     }
 
@@ -86,7 +91,13 @@ public:
         }
         const bool fixed = window == Window::fixed;
         const bool nhwc = layout == Layout::nhwc;
-        PoolProblem problem{layout, input, {}, {}, border, !nhwc || fixed_channels > 0, fixed_channels, on_device()};
+        const ElementType element = element_type();
+        Func summed = input;
+        if (element.stored != element.sum || !is_f32()) {
+            summed = Func("summed");
+            summed(v.order(layout)) = element.widened(input(v.arguments(layout)));
+        }
+        PoolProblem problem{layout, summed, element.sum, {}, {}, border, !nhwc || fixed_channels > 0, fixed_channels, on_device()};
         problem.x = {fixed ? Expr(int(fixed_kernel_w)) : kernel_w, fixed ? Expr(int(fixed_stride_w)) : stride_w, pad_left,
                      input.dim(nhwc ? 1 : 0).extent()};
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
@@ -142,14 +153,14 @@ public:
                 stages.sum = separable_stages.sum;
             }
         } else if (window == Window::generic) {
-            stages = runtime_window_sum(problem, v, 8, 2, Float(64));
+            stages = runtime_window_sum(problem, v, 8, 2, false);
         } else if (on_device()) {
             tree_stages = tree_sum(problem, v, nhwc ? threads / kChannelLanes : int(threads));
             stages.sum = tree_stages.sum;
         } else if (nhwc) {
             problem.border = static_cast<int>(Border::none);
-            stages = runtime_window_sum(problem, v, 16, 1, Float(64));
-            few_stages = runtime_window_sum(problem, v, 16, 1, Float(32));
+            stages = runtime_window_sum(problem, v, 16, 1, false);
+            few_stages = runtime_window_sum(problem, v, 16, 1, true);
             Func sum("sum");
             sum(v.order(layout)) = select(is_few(), few_stages.sum(v.arguments(layout)), stages.sum(v.arguments(layout)));
             stages.sum = sum;
@@ -179,7 +190,7 @@ public:
             Expr factor = select(one_factor, factor_at(0, 0), own_factor);
             Expr zero = *positive_zero;
             if (problem.side_by_side) zero = select(is_read_in_order(), read_in_order(problem, v, stages, zero), zero);
-            output(v.order(layout)) = sum * factor + zero;
+            output(v.order(layout)) = element.is_float() ? element.rounded(sum * factor + zero) : element.quotient_by_reciprocal(sum, factor);
         } else if (window == Window::large) {
             // Where all windows have one divisor, one division serves a whole row. strict_float also tells Halide that
             // the order of the sums matters.
@@ -191,10 +202,10 @@ public:
             Expr own = (*reciprocal)(v.x, unsafe_promise_clamped(cast<int>((*divisor_y)(v.y)) - 1, 0, kernel_h - 1));
             // strict_float tells Halide that the order of the sums matters, for the whole kernel.
             output(v.order(layout)) = strict_float(sum * select(*uniform == 1, one, own)) + *positive_zero;
-        } else if (window == Window::blocks || window == Window::global) {  // all windows have one divisor
-            output(v.order(layout)) = sum / ((*divisor_y)(0) * (*divisor_x)(0)) + *positive_zero;
         } else {
-            output(v.order(layout)) = sum / ((*divisor_y)(v.y) * (*divisor_x)(v.x)) + *positive_zero;
+            const bool one_divisor = window == Window::blocks || window == Window::global;  // all windows have it
+            Expr divisor = one_divisor ? (*divisor_y)(0) * (*divisor_x)(0) : (*divisor_y)(v.y) * (*divisor_x)(v.x);
+            output(v.order(layout)) = element.is_float() ? element.rounded(sum / divisor + *positive_zero) : element.quotient(sum, divisor);
         }
     }
 
@@ -221,15 +232,19 @@ private:
         return {output.dim(column).min(), output.dim(column).extent(), input.dim(column + 1).stride(), column_pitch,
                 nhwc ? input.dim(0).extent() : Expr(1), *uniform};
     }
+    bool is_f32() const { return std::string(dtype) == "f32"; }
+    ElementType element_type() const {
+        return ElementType(dtype, window == Window::fixed ? int(fixed_kernel_h) * int(fixed_kernel_w) : 0, get_target());
+    }
     bool planar_fixed() const { return !on_device() && window == Window::fixed && layout == Layout::nchw; }
-    bool walks() const { return planar_fixed() && walks_down(true, fixed_stride_w); }
+    bool walks() const { return planar_fixed() && walks_down(is_f32(), true, fixed_stride_w); }
     bool may_walk_along() const {
-        return !on_device() && window == Window::fixed && layout == Layout::nhwc && fixed_channels == 0 && fixed_stride_w == 1 && !streaming;
+        return is_f32() && !on_device() && window == Window::fixed && layout == Layout::nhwc && fixed_channels == 0 && fixed_stride_w == 1 && !streaming;
     }
     bool always_walks_along() const { return may_walk_along() && most_channels == kAnyChannels; }
     Expr walks_along() const { return output.dim(0).extent() <= int(most_channels); }
     bool side_by_side() const {
-        return planar_fixed() && !walks() && lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w);
+        return planar_fixed() && is_f32() && !walks() && lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w);
     }
     // Planar windows side by side, of rows of more than one tile, as long as the first-level cache holds a row and the
     // second-level cache does not hold the call.
@@ -361,9 +376,9 @@ private:
     }
 
     Input<int> *uniform = nullptr, *pitch = nullptr;
-    Input<float> *positive_zero = nullptr, *own_divisor = nullptr;
-    Input<Buffer<float, 1>> *divisor_x = nullptr, *divisor_y = nullptr;
-    Input<Buffer<float, 2>> *reciprocal = nullptr;
+    Input<float> *own_divisor = nullptr;
+    Input<Expr> *positive_zero = nullptr;
+    Input<Buffer<>> *divisor_x = nullptr, *divisor_y = nullptr, *reciprocal = nullptr;
     Input<int> *divisor_begin_h = nullptr, *divisor_begin_w = nullptr, *divisor_end_h = nullptr, *divisor_end_w = nullptr;
     Input<float> *fixed_divisor = nullptr, *one = nullptr;
     OutputVariables v;

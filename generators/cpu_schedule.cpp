@@ -95,6 +95,7 @@ void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariable
         tile(output.specialize(masked && narrow), kNarrow, 1);
         tile(output.specialize(none && narrow), kNarrow, 1);
     }
+    tile(output.specialize(none), 1, 1);  // where all planes are one, there are no divisors for its rows (kernel_call.cpp)
     tile(output, 1, 1);
 
     Var row = stages.partial.args()[1];

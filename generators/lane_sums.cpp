@@ -25,6 +25,8 @@ Expr load_part(const Load *load, int begin, int lanes) {
                       load->param, const_true(lanes), ModulusRemainder());
 }
 
+Expr sum_in_order(const Expr &a, const Expr &b) { return a.type().is_float() ? strict_float(a + b) : a + b; }
+
 }  // namespace
 
 Expr LaneSums::visit(const VectorReduce *op) {
@@ -46,7 +48,7 @@ Expr LaneSums::visit(const VectorReduce *op) {
             if (dense && count == 2 * vector_) part = Shuffle::make_concat({load_part(dense, begin, vector_), load_part(dense, begin + vector_, vector_)});
             Expr pairs = Variable::make(part.type(), unique_name("pairs"));
             lets.emplace_back(pairs.as<Variable>()->name, part);
-            sums_of_pairs.push_back(strict_float(Shuffle::make_slice(pairs, 0, 2, count / 2) + Shuffle::make_slice(pairs, 1, 2, count / 2)));
+            sums_of_pairs.push_back(sum_in_order(Shuffle::make_slice(pairs, 0, 2, count / 2), Shuffle::make_slice(pairs, 1, 2, count / 2)));
         }
         value = sums_of_pairs.size() == 1 ? sums_of_pairs[0] : Shuffle::make_concat(sums_of_pairs);
     }
@@ -80,7 +82,7 @@ Expr LaneSums::visit(const VectorReduce *op) {
             std::vector<int> order;
             for (int sum = 0; sum < lanes; ++sum) order.push_back((sum * odd + tap) % lanes);
             Expr in_order = Shuffle::make({blend}, order);
-            part = tap == 0 ? in_order : strict_float(part + in_order);
+            part = tap == 0 ? in_order : sum_in_order(part, in_order);
         }
         parts.push_back(part);
     }

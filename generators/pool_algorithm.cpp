@@ -30,7 +30,7 @@ Expr leaves_columns(const PoolProblem &p) { return !is_border(p, Border::none) &
 
 // A value outside the input counts as zero by selection, never by multiplication: the memory read for it may hold NaN.
 Expr or_zero(Expr may_leave, const WindowAxis &axis, Expr i, Expr value) {
-    return select(!may_leave || likely(inside(axis, i)), value, 0.0f);
+    return select(!may_leave || likely(inside(axis, i)), value, cast(value.type(), 0));
 }
 
 // Where to read for coordinate i along the axis that vectors run along. Only Border::clamped pays for lanes that stay
@@ -45,28 +45,53 @@ Expr scalar_index(const PoolProblem &p, const WindowAxis &axis, Expr i) {
     return p.on_device ? inside_input : select(leaves_rows(p), inside_input, i);
 }
 
+// In this order of additions and no other.
+Expr ordered(const Expr &e) { return e.type().is_float() ? strict_float(e) : e; }
+
 // fixed_order: in this order and no other, by strict_float. Else LLVM shares sums between the rows of a tile, and an
 // element's bits depend on where its tile starts.
 Expr sum_of(int count, bool fixed_order, const std::function<Expr(int)> &term) {
     Expr total = term(0);
-    for (int i = 1; i < count; ++i) total = fixed_order ? strict_float(total + term(i)) : total + term(i);
+    for (int i = 1; i < count; ++i) total = fixed_order ? ordered(total + term(i)) : total + term(i);
     return total;
 }
 
 // A sum {value, error} to which `term` is added: the rounding error of every addition is kept (Knuth's TwoSum). strict_float
 // keeps Halide from folding (a + b) - a into b; what keeps a Vulkan driver from it is `one`, a factor that it cannot know.
 Tuple compensated_add(const PoolProblem &p, const Tuple &total, const Expr &term) {
+    const auto opaque = [&](const Expr &e) { return p.one.defined() ? strict_float(e * p.one) : e; };
     Expr value = strict_float(total[0] + term);
-    Expr added = strict_float(strict_float(strict_float(value * p.one) - total[0]) * p.one);
-    Expr kept = strict_float(strict_float(value - added) * p.one);
+    Expr added = opaque(strict_float(opaque(value) - total[0]));
+    Expr kept = opaque(strict_float(value - added));
     Expr error = strict_float(strict_float(total[0] - kept) + strict_float(term - added));
     return {value, strict_float(total[1] + error)};
 }
 
-// Infinities and NaNs are in the value; the error of adding them is NaN.
-Expr compensated_value(const Tuple &total) {
-    return select(abs(total[0]) < Float(32).max(), total[0] + total[1], total[0]);
+// Infinities and NaNs are in the value; the error of adding them is NaN. LLVM takes abs() for a promise that there are none.
+Expr compensated_value(const PoolProblem &p, const Tuple &total) {
+    Expr value = total[0], is_finite = p.on_device ? abs(value) < Float(32).max() : strict_float(value - value == 0);
+    return select(is_finite, p.on_device ? value + total[1] : strict_float(value + total[1]), value);
 }
+
+// A Func that adds up terms, many of them, with more precision than they have: see runtime_window_sum.
+struct LongSum {
+    const PoolProblem &problem;
+    bool few = false;
+
+    bool compensated() const { return !few && problem.sum.is_float() && (problem.on_device || problem.sum.bits() == 64); }
+    Type type() const { return !few && problem.sum == Float(32) ? Float(64) : problem.sum; }
+    void begin(const FuncRef &total) const {
+        FuncRef at = total;
+        if (compensated()) at = Tuple(cast(problem.sum, 0), cast(problem.sum, 0));
+        else at = cast(type(), 0);
+    }
+    void add(const FuncRef &total, const Expr &term) const {
+        FuncRef at = total;
+        if (compensated()) at = compensated_add(problem, Tuple(total), term);
+        else at += cast(type(), term);
+    }
+    Expr value(const FuncRef &total) const { return compensated() ? compensated_value(problem, Tuple(total)) : cast(problem.sum, total); }
+};
 
 Expr pairwise_sum(const std::vector<Expr> &terms) {
     if (terms.size() == 1) return terms[0];
@@ -121,7 +146,7 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
         });
         stages.partial(column, v.y, v.c, v.n) = or_zero(leaves_columns(p), p.x, column, rows);
         stages.taps = RDom(0, kernel_w, "taps");
-        stages.sum(v.order(p.layout)) = 0.0f;
+        stages.sum(v.order(p.layout)) = cast(p.sum, 0);
         stages.sum(v.arguments(p.layout)) += stages.partial(window_start(p.x, v.x) + stages.taps, v.y, v.c, v.n);
     } else if (p.layout == Layout::nchw || p.on_device) {
         // partial(x, y): the taps of output column x in *input* row y. Rows are shared by the windows above and below.
@@ -187,7 +212,7 @@ Expr read_in_order(const PoolProblem &p, const OutputVariables &v, PoolStages &s
 }
 
 PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Expr block_w, Expr block_h,
-                              Type accumulator) {
+                              bool few_blocks) {
     PoolStages stages;
     stages.partial = Func("partial");
     stages.total = Func("total");
@@ -211,21 +236,16 @@ PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Ex
         stages.taps.where(!leaves_columns(p) || inside(p.x, ix));
         tap = load(p, {ix, iy, v.c, v.n});
     }
-    stages.partial(block_order) = 0.0f;
+    stages.partial(block_order) = cast(p.sum, 0);
     stages.partial(block_at) += tap;
 
     stages.blocks = RDom(0, (p.x.kernel + block_w - 1) / block_w, 0, (p.y.kernel + block_h - 1) / block_h, "blocks");
     std::vector<Expr> this_block = at;
     this_block.insert(this_block.end(), {stages.blocks.x, stages.blocks.y});
-    if (p.on_device && accumulator == Float(64)) {
-        stages.total(order) = Tuple(0.0f, 0.0f);
-        stages.total(at) = compensated_add(p, Tuple(stages.total(at)), stages.partial(this_block));
-        stages.sum(order) = compensated_value(Tuple(stages.total(at)));
-    } else {
-        stages.total(order) = cast(accumulator, 0);
-        stages.total(at) += cast(accumulator, stages.partial(this_block));
-        stages.sum(order) = f32(stages.total(at));
-    }
+    const LongSum sum{p, few_blocks};
+    sum.begin(stages.total(order));
+    sum.add(stages.total(at), stages.partial(this_block));
+    stages.sum(order) = sum.value(stages.total(at));
     return stages;
 }
 
@@ -301,35 +321,36 @@ RowStages row_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
     stages.taps = RDom(0, kBlock, "taps");
     Expr vector = block * kBlock + stages.taps;
     stages.taps.where(vector < vectors);
-    stages.partial(lane, block, v.c, v.n) = 0.0f;
+    stages.partial(lane, block, v.c, v.n) = cast(p.sum, 0);
     stages.partial(lane, block, v.c, v.n) += row(vector * lanes + lane);
 
     // The elements behind the last whole vector: the row's last `lanes` elements, those already summed masked out.
     Expr last = p.x.input - lanes + lane;
-    Expr tail = select(last >= vectors * lanes, row(select(p.x.input >= lanes, last, max(last, 0))), 0.0f);
+    Expr tail = select(last >= vectors * lanes, row(select(p.x.input >= lanes, last, max(last, 0))), cast(p.sum, 0));
     Expr blocks = (vectors + kBlock - 1) / kBlock;
     stages.blocks = RDom(0, kBlock, "blocks");
     Expr in_group = group * kBlock + stages.blocks;
     stages.blocks.where(in_group < blocks);
-    stages.group(lane, group, v.c, v.n) = select(group == 0, tail, 0.0f);
+    stages.group(lane, group, v.c, v.n) = select(group == 0, tail, cast(p.sum, 0));
     stages.group(lane, group, v.c, v.n) += stages.partial(lane, in_group, v.c, v.n);
 
     stages.lanes = RDom(0, lanes, "lanes");
-    stages.across(group, v.c, v.n) = 0.0f;
+    stages.across(group, v.c, v.n) = cast(p.sum, 0);
     stages.across(group, v.c, v.n) += stages.group(stages.lanes, group, v.c, v.n);
 
     stages.groups = RDom(0, max((blocks + kBlock - 1) / kBlock, 1), "groups");
-    stages.total(v.c, v.n) = f64(0.0f);
-    stages.total(v.c, v.n) += f64(stages.across(stages.groups, v.c, v.n));
+    const LongSum total{p};
+    total.begin(stages.total(v.c, v.n));
+    total.add(stages.total(v.c, v.n), stages.across(stages.groups, v.c, v.n));
 
     stages.is_short = p.x.input >= lanes && p.x.input < (kShortRow + 1) * lanes;
     stages.short_taps = RDom(0, vectors, "short_taps");
     stages.short_lanes(lane, v.c, v.n) = tail;
     stages.short_lanes(lane, v.c, v.n) += row(stages.short_taps * lanes + lane);
     stages.short_across = RDom(0, lanes, "short_across");
-    stages.short_total(v.c, v.n) = 0.0f;
+    stages.short_total(v.c, v.n) = cast(p.sum, 0);
     stages.short_total(v.c, v.n) += stages.short_lanes(stages.short_across, v.c, v.n);
-    stages.sum(v.x, v.y, v.c, v.n) = select(stages.is_short, stages.short_total(v.c, v.n), f32(stages.total(v.c, v.n)));
+    stages.sum(v.x, v.y, v.c, v.n) = select(stages.is_short, stages.short_total(v.c, v.n), total.value(stages.total(v.c, v.n)));
     return stages;
 }
 
@@ -348,7 +369,7 @@ TreeStages tree_sum(const PoolProblem &p, const OutputVariables &v, int lanes) {
     stages.total(v.c, lane, v.n) = Tuple(0.0f, 0.0f);
     stages.total(v.c, lane, v.n) =
         compensated_add(p, Tuple(stages.total(v.c, lane, v.n)), stages.partial(v.c, lane, stages.blocks, v.n));
-    stages.lane_sum(v.c, lane, v.n) = compensated_value(Tuple(stages.total(v.c, lane, v.n)));
+    stages.lane_sum(v.c, lane, v.n) = compensated_value(p, Tuple(stages.total(v.c, lane, v.n)));
 
     const auto tree = [](int count, const std::function<Expr(int)> &term) {
         std::vector<Expr> terms;

@@ -23,7 +23,8 @@ struct Coordinates {
 
 struct PoolProblem {
     Layout layout;
-    Halide::Func input;  // (x, y, c, n) planar, (c, x, y, n) channels-last
+    Halide::Func input;  // (x, y, c, n) planar, (c, x, y, n) channels-last, of the type that is summed
+    Halide::Type sum;
     WindowAxis x, y;
     Halide::Expr border;  // Border of kernel_convention.h
     bool lanes_along_x;   // vectors run along a row: always planar; channels-last when there are few channels
@@ -46,7 +47,7 @@ struct OutputVariables {
 // Funcs that a schedule places. `partial` is what is summed first: for a fixed window the sum along one axis (planar: a
 // row's taps; channels-last: a column's), for a window known at run time a block of taps.
 struct PoolStages {
-    Halide::Func sum;  // of each window's taps, as float
+    Halide::Func sum;  // of each window's taps
     Halide::Func partial, total;
     Halide::RDom taps, blocks;
     Halide::Func touched;  // side_by_side: read_in_order
@@ -63,11 +64,11 @@ Halide::Expr walked_along_sum(const PoolProblem &problem, const OutputVariables 
 // memory is read from end to end, where sums alone would read the rows of a window side by side. zero: +0 that no compiler knows.
 Halide::Expr read_in_order(const PoolProblem &problem, const OutputVariables &v, PoolStages &stages, const Halide::Expr &zero);
 
-// Windows of an extent known at run time: float sums of blocks of taps, added up in `accumulator`. No chain of float
-// additions may exceed 16, which is what the accuracy contract asks for: blocks of at most 16 taps, and either at most
-// 16 of them, or a double accumulator, or a compensated one (on_device, Float(64)).
+// Windows of an extent known at run time: sums of blocks of taps, added up. No chain of float additions may exceed 16, which is
+// what the accuracy contract asks for: blocks of at most 16 taps, and either at most 16 of them (few_blocks), or sums of
+// more precision: of floats, doubles; of doubles, and on devices, compensated ones.
 PoolStages runtime_window_sum(const PoolProblem &problem, const OutputVariables &v, Halide::Expr block_w,
-                              Halide::Expr block_h, Halide::Type accumulator);
+                              Halide::Expr block_h, bool few_blocks);
 
 // Windows of an extent known at run time, first along y for every input column of a tile, then along x: kernel_h + kernel_w
 // additions an output, where runtime_window_sum has kernel_h * kernel_w. Both sums in blocks of 8 in float: for
@@ -90,7 +91,7 @@ struct BlockStages {
 BlockStages block_sum(const PoolProblem &problem, const OutputVariables &v);
 
 // The sum of a whole plane seen as one row of problem.x.input elements (planar): sums of 16 vectors, groups of 16 such
-// sums, each group added across its lanes, and the groups in double.
+// sums, each group added across its lanes, and the groups with more precision (as in runtime_window_sum).
 // A row of at most kShortRow vectors, and of at least one, is summed in one chain, and its lanes in a tree (LaneSums).
 inline constexpr int kShortRow = 24;
 struct RowStages {

@@ -231,7 +231,7 @@ halpool_target_info halpool_target_at(size_t index) {
 size_t halpool_kernel_count(void) {
     size_t count = 0;
     guarded(nullptr, [&] {
-        count = 1;
+        for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) count += dtype_built_in(*dtype) ? 1 : 0;
         for (const LinkedTable &linked : linked_tables()) count += linked.table->row_count;
     });
     return count;
@@ -250,7 +250,11 @@ halpool_kernel_info halpool_kernel_at(size_t index) {
                    row.dtype, row.layout == KernelLayout::nhwc ? "nhwc" : "nchw", row.window_name};
             return;
         }
-        if (index == 0) out = {kReferenceName, kReferenceTarget, "avg_pool2d", "f32", "any", "any"};
+        for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) {
+            if (!dtype_built_in(*dtype) || index-- > 0) continue;
+            out = {dtype->reference, kReferenceTarget, "avg_pool2d", dtype->kernel_name, "any", "any"};
+            return;
+        }
     });
     return out;
 }

@@ -12,8 +12,8 @@ std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value
 
 // Kernels take all they read by pointer to non-const, and write to nothing but the output's memory.
 template <std::size_t rank>
-KernelBuffer buffer(const float *host, const std::array<KernelDimension, rank> &dimensions) {
-    return {0, nullptr, const_cast<float *>(host), 0, kKernelFloat32, static_cast<std::int32_t>(rank),
+KernelBuffer buffer(const void *host, const KernelType &type, const std::array<KernelDimension, rank> &dimensions) {
+    return {0, nullptr, const_cast<void *>(host), 0, type, static_cast<std::int32_t>(rank),
             const_cast<KernelDimension *>(dimensions.data()), nullptr};
 }
 
@@ -33,7 +33,8 @@ std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
       streams_(row.streams),
-      alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * sizeof(float)),
+      element_(*problem.dtype),
+      alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * element_.bytes),
       layout_(row.window == WindowClass::lines ? KernelLayout::nchw : row.layout),
       lanes_along_rows_(layout_ == KernelLayout::nchw || row.channels != 0) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
@@ -76,13 +77,18 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         prepare_large(p, row);
     } else if (row.window == WindowClass::lines) {
         prepare_lines(p, row);
-    } else if (row.window == WindowClass::fixed && walks_down(!nhwc, row.stride_w)) {
+    } else if (row.window == WindowClass::fixed && walks_down(same_name(row.dtype, "f32"), !nhwc, row.stride_w)) {
         prepare_walk(p, row);
     } else if (lanes_along_rows_) {
         find_clamped_rows(p);
         if (row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
     }
-    fill_divisors(row.window == WindowClass::global ? problem : p, row);
+    const Problem &divided = row.window == WindowClass::global ? problem : p;
+    switch (factors_of(row.dtype, row.window == WindowClass::fixed)) {
+    case Factors::f32: fill_divisors<float>(divided, row, kKernelFloat32); break;
+    case Factors::f64: fill_divisors<double>(divided, row, kKernelFloat64); break;
+    case Factors::i64: fill_divisors<std::int64_t>(divided, row, kKernelInt64); break;
+    }
     prepare_arguments();
     prepare_whole();
 }
@@ -158,35 +164,36 @@ void KernelCall::find_clamped_rows(const Problem &p) {
     clamped_tail_ = tail;
 }
 
-void KernelCall::fill_divisors(const Problem &p, const KernelRow &row) {
-    const std::int64_t out_h = p.output.shape[2], out_w = p.output.shape[3];
-    divisor_y_.resize(static_cast<std::size_t>(out_h));
-    const std::int64_t floats = out_w * pitch_;
-    divisor_x_.resize(static_cast<std::size_t>(floats));
+template <class Factor>
+void KernelCall::fill_divisors(const Problem &p, const KernelRow &row, const KernelType &type) {
+    const std::int64_t out_h = p.output.shape[2], out_w = p.output.shape[3], factors = out_w * pitch_;
+    std::vector<Factor> x(static_cast<std::size_t>(factors)), y(static_cast<std::size_t>(out_h));
     for (std::int64_t o = 0; o < out_h; ++o) {
-        divisor_y_[static_cast<std::size_t>(o)] = static_cast<float>(divisor_factor(p.y, o, p.rule));
+        y[static_cast<std::size_t>(o)] = static_cast<Factor>(divisor_factor(p.y, o, p.rule));
     }
     for (std::int64_t o = 0; o < out_w; ++o) {
         const std::int64_t factor = p.rule == DivisorRule::fixed ? p.fixed_divisor : divisor_factor(p.x, o, p.rule);
-        std::fill_n(divisor_x_.begin() + o * pitch_, pitch_, static_cast<float>(factor));
+        std::fill_n(x.begin() + o * pitch_, pitch_, static_cast<Factor>(factor));
     }
-    const auto all_equal = [](const std::vector<float> &v) {
-        return std::all_of(v.begin(), v.end(), [&](float f) { return f == v.front(); });
+    const auto all_equal = [](const std::vector<Factor> &v) {
+        return std::all_of(v.begin(), v.end(), [&](Factor f) { return f == v.front(); });
     };
-    uniform_ = all_equal(divisor_x_) && all_equal(divisor_y_);
+    uniform_ = all_equal(x) && all_equal(y);
 
     // A window has few divisors along y, small integers d: one row of 1 / (divisor_x * d) for each. Formed from
     // the product: two rounded reciprocals would make the mean of ones 1 + 2^-23.
     const bool by_class = row.needs_reciprocal && (row.window == WindowClass::fixed || !uniform_);
-    const float classes = by_class ? *std::max_element(divisor_y_.begin(), divisor_y_.end()) : 1.0f;
-    reciprocal_.resize(static_cast<std::size_t>(classes) * divisor_x_.size());
-    for (std::size_t i = 0; i < reciprocal_.size(); ++i) {
-        const float d = static_cast<float>(i / divisor_x_.size() + 1);
-        reciprocal_[i] = 1.0f / (divisor_x_[i % divisor_x_.size()] * d);
+    const std::size_t classes = by_class ? static_cast<std::size_t>(*std::max_element(y.begin(), y.end())) : 1;
+    std::vector<Factor> reciprocal(classes * x.size());
+    for (std::size_t i = 0; i < reciprocal.size(); ++i) {
+        reciprocal[i] = Factor{1} / (x[i % x.size()] * static_cast<Factor>(i / x.size() + 1));
     }
-    divisor_x_dimensions_ = {{{0, narrow(floats), 1, 0}}};
+    divisor_x_ = FactorTable(type, x);
+    divisor_y_ = FactorTable(type, y);
+    reciprocal_ = FactorTable(type, reciprocal);
+    divisor_x_dimensions_ = {{{0, narrow(factors), 1, 0}}};
     divisor_y_dimensions_ = {{{0, narrow(out_h), 1, 0}}};
-    reciprocal_dimensions_ = {{{0, narrow(floats), 1, 0}, {0, static_cast<std::int32_t>(classes), narrow(floats), 0}}};
+    reciprocal_dimensions_ = {{{0, narrow(factors), 1, 0}, {0, static_cast<std::int32_t>(classes), narrow(factors), 0}}};
 }
 
 // Where masks cost much (windows known at run time), the columns in the middle of the rows are computed without.
@@ -201,11 +208,11 @@ void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
 }
 
 void KernelCall::prepare_arguments() {
-    input_ = buffer(nullptr, input_dimensions_);
-    output_ = buffer(nullptr, output_dimensions_);
-    divisor_x_buffer_ = buffer(divisor_x_.data(), divisor_x_dimensions_);
-    divisor_y_buffer_ = buffer(divisor_y_.data(), divisor_y_dimensions_);
-    reciprocal_buffer_ = buffer(reciprocal_.data(), reciprocal_dimensions_);
+    input_ = buffer(nullptr, element_.element, input_dimensions_);
+    output_ = buffer(nullptr, element_.element, output_dimensions_);
+    divisor_x_buffer_ = buffer(divisor_x_.data(), divisor_x_.type(), divisor_x_dimensions_);
+    divisor_y_buffer_ = buffer(divisor_y_.data(), divisor_y_.type(), divisor_y_dimensions_);
+    reciprocal_buffer_ = buffer(reciprocal_.data(), reciprocal_.type(), reciprocal_dimensions_);
     arguments_ = {};
     for (std::size_t i = 0; i < window_.size(); ++i) arguments_[kKernelH + i] = &window_[i];
     arguments_[kUniform] = &uniform_;
@@ -226,7 +233,7 @@ void KernelCall::prepare_whole() {
     if (more) whole_.clear();
 }
 
-int KernelCall::run(const float *input, float *output) const {
+int KernelCall::run(const void *input, void *output) const {
     if (whole_.empty()) return run(input, output, shares_.all());
     return with_workspace([&](void *workspace) {
         for (const Piece &piece : whole_) {
@@ -237,7 +244,7 @@ int KernelCall::run(const float *input, float *output) const {
     });
 }
 
-int KernelCall::run(const float *input, float *output, const Box &box) const {
+int KernelCall::run(const void *input, void *output, const Box &box) const {
     return with_workspace([&](void *workspace) {
         return for_each_piece(box, [&](const Piece &piece) { return enter(input, output, piece, workspace); });
     });
@@ -346,12 +353,13 @@ int KernelCall::for_each_masked_piece(const Box &box, const Visit &visit) const 
 KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border border) const {
     const bool nhwc = layout_ == KernelLayout::nhwc;
     const std::size_t column_axis = nhwc ? 1 : 0, row_axis = nhwc ? 2 : 1, outer_axis = nhwc ? 3 : 2;
+    const auto bytes = static_cast<std::int64_t>(element_.bytes);
     Piece made{input_dimensions_, output_dimensions_, 0, 0, static_cast<std::int32_t>(border)};
     const auto narrow_to = [&](std::size_t axis, std::int64_t begin, std::int64_t end) {
         KernelDimension &dimension = made.output_dimensions[axis];
         dimension.min = narrow(begin);
         dimension.extent = narrow(end - begin);
-        made.output_offset += begin * dimension.stride;
+        made.output_offset += begin * dimension.stride * bytes;
     };
     narrow_to(column_axis, columns.begin, columns.end);
     narrow_to(row_axis, box.row_begin, box.row_end);
@@ -360,17 +368,17 @@ KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border bord
         for (auto *dimensions : {&made.input_dimensions, &made.output_dimensions}) {
             (*dimensions)[0].extent = narrow(box.channel_end - box.channel_begin);
         }
-        made.input_offset += box.channel_begin;
-        made.output_offset += box.channel_begin;
+        made.input_offset += box.channel_begin * bytes;
+        made.output_offset += box.channel_begin * bytes;
     }
     return made;
 }
 
-int KernelCall::enter(const float *input, float *output, const Piece &piece, void *workspace) const {
+int KernelCall::enter(const void *input, void *output, const Piece &piece, void *workspace) const {
     KernelBuffer in = input_, out = output_;
-    in.host = const_cast<float *>(input) + piece.input_offset;
+    in.host = static_cast<char *>(const_cast<void *>(input)) + piece.input_offset;
     in.dim = const_cast<KernelDimension *>(piece.input_dimensions.data());
-    out.host = output + piece.output_offset;
+    out.host = static_cast<char *>(output) + piece.output_offset;
     out.dim = const_cast<KernelDimension *>(piece.output_dimensions.data());
     auto arguments = arguments_;
     arguments[kUserContext] = &workspace;

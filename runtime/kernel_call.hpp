@@ -10,10 +10,27 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 namespace halpool {
+
+// Divisors or reciprocals, of the type that a kernel takes.
+class FactorTable {
+public:
+    FactorTable() = default;
+    template <class Factor>
+    FactorTable(const KernelType &type, const std::vector<Factor> &factors) : type_(type), bytes_(factors.size() * sizeof(Factor)) {
+        std::memcpy(bytes_.data(), factors.data(), bytes_.size());
+    }
+    const KernelType &type() const { return type_; }
+    const void *data() const { return bytes_.data(); }
+
+private:
+    KernelType type_ = kKernelFloat32;
+    std::vector<unsigned char> bytes_;
+};
 
 class KernelCall {
 public:
@@ -25,11 +42,11 @@ public:
     const Shares &shares() const { return shares_; }
 
     // Whether the kernel can write there; run() needs it.
-    bool takes_output(const float *output) const { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
+    bool takes_output(const void *output) const { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
 
     // The whole output, or a box of it. 0, or what the kernel returned. Allocate nothing; any number of threads at once.
-    int run(const float *input, float *output) const;
-    int run(const float *input, float *output, const Box &box) const;
+    int run(const void *input, void *output) const;
+    int run(const void *input, void *output, const Box &box) const;
 
 private:
     // Columns of the output, for a piece that has not all of them.
@@ -39,7 +56,7 @@ private:
     // What one entry of the kernel computes, in the kernel's terms.
     struct Piece {
         std::array<KernelDimension, 4> input_dimensions, output_dimensions;
-        std::int64_t input_offset, output_offset;  // of the first element, in elements
+        std::int64_t input_offset, output_offset;  // of the first element, in bytes
         std::int32_t border;
     };
     Piece piece(const Box &box, Columns columns, Border border) const;
@@ -48,13 +65,14 @@ private:
     int for_each_piece(const Box &box, const Visit &visit) const;
     template <class Visit>
     int for_each_masked_piece(const Box &box, const Visit &visit) const;
-    int enter(const float *input, float *output, const Piece &piece, void *workspace) const;
+    int enter(const void *input, void *output, const Piece &piece, void *workspace) const;
     template <class Run>
     int with_workspace(const Run &run) const;
     int finish(int status) const;
     void prepare_arguments();
     void prepare_whole();
-    void fill_divisors(const Problem &problem, const KernelRow &row);  // one for each of pitch_ floats of a column
+    template <class Factor>
+    void fill_divisors(const Problem &problem, const KernelRow &row, const KernelType &type);  // one for each of pitch_ floats of a column
     void find_clamped_rows(const Problem &problem);
     void find_inner_columns(const Problem &problem, std::int64_t lanes);
     void prepare_large(const Problem &problem, const KernelRow &row);
@@ -63,6 +81,7 @@ private:
 
     KernelEntry entry_;
     bool streams_;
+    const DTypeFacts &element_;
     std::uintptr_t alignment_bytes_;
     KernelLayout layout_;
     bool lanes_along_rows_;  // else along the channels, where no vector can leave a row
@@ -83,8 +102,8 @@ private:
     std::unique_ptr<Workspaces> workspaces_;
     std::int64_t columns_;
     std::int32_t uniform_ = 0, pitch_ = 1;
-    float positive_zero_ = 0.0f;
-    std::vector<float> divisor_x_, divisor_y_, reciprocal_;
+    double positive_zero_ = 0;  // as well the bits of a float's, and of an integer's
+    FactorTable divisor_x_, divisor_y_, reciprocal_;
     std::array<KernelDimension, 1> divisor_x_dimensions_, divisor_y_dimensions_;
     std::array<KernelDimension, 2> reciprocal_dimensions_;
     KernelBuffer input_, output_;  // without the data

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -18,8 +19,11 @@ std::string workload(const ExactProblem &e) {
                 by(e.kernel_h, e.kernel_w), " stride ", by(e.stride_h, e.stride_w), " padding ", by(e.pad_top, e.pad_left));
 }
 
+bool computes(const KernelRow &row, const DTypeFacts &dtype) { return std::strcmp(row.dtype, dtype.kernel_name) == 0; }
+
 // Empty when the kernel computes this problem, else what speaks against it.
 std::string problem_objection(const LinkedTable &linked, const KernelRow &row, const Problem &p) {
+    if (!computes(row, *p.dtype)) return text("computes ", row.dtype, " elements only");
     const bool nhwc = row.layout == KernelLayout::nhwc;
     const auto in_layout = [&](const TensorGeometry &g) { return nhwc ? g.is_channels_last() : g.is_planar(); };
     const char *memory = nhwc ? "dense channels-last (NHWC)" : "dense planar (NCHW)";
@@ -83,6 +87,10 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
                                  !leaves_input(p.x, 0) && p.y.kernel == p.y.input && p.x.kernel == p.x.input;
         if (!whole_plane) return "takes windows that are exactly the whole plane only";
     }
+    if (const std::int64_t most = most_taps(row.dtype)) {
+        const auto taps = [](const Axis &axis) { return std::min(axis.kernel, axis.input); };
+        if (taps(p.y) > most / taps(p.x)) return text("takes windows of at most ", most, " elements");
+    }
     // Halide addresses with 32 bits; the sums of coordinates and window below must fit as well.
     constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max() / 2;
     if (!linked.device && (p.input.elements() > limit || p.output.elements() > limit)) {
@@ -145,8 +153,7 @@ std::string preference_objection(const KernelRow &row, const Problem &p, const D
         if (cost.lines >= cost.taps) return text("is slow for so few taps of ", p.input.shape[1], " channels");
     }
     if (row.streams) {
-        const std::int64_t bytes = (p.input.elements() + p.output.elements()) * std::int64_t{sizeof(float)};
-        const std::int64_t least = demand.streaming_bytes;
+        const std::int64_t bytes = p.bytes(), least = demand.streaming_bytes;
         if (bytes < least) return text("writes past the caches, which is for at least ", least, " bytes; these tensors have ", bytes);
     }
     return "";
@@ -165,8 +172,8 @@ std::string demand_objection(const LinkedTable &linked, const KernelRow &row, co
     return demand_objection(device_of(linked.device), row.name, linked.table->target, demand);
 }
 
-std::string reference_objection(const Demand &demand) {
-    return demand_objection(HALPOOL_DEVICE_CPU, kReferenceName, kReferenceTarget, demand);
+std::string reference_objection(const Problem &problem, const Demand &demand) {
+    return demand_objection(HALPOOL_DEVICE_CPU, problem.dtype->reference, kReferenceTarget, demand);
 }
 
 std::string objection(const LinkedTable &linked, const KernelRow &row, const Problem &problem, const Demand &demand) {
@@ -205,7 +212,8 @@ std::string purpose(const KernelRow &row) {
 
 // Why nothing met the demand: the objection to the demanded kernel, or to each of the demanded target's or device's.
 [[noreturn]] void refuse(const Problem &problem, const Demand &demand) {
-    bool target_exists = demand.target == kReferenceTarget, kernel_exists = demand.kernel == kReferenceName;
+    bool target_exists = demand.target == kReferenceTarget, kernel_exists = false;
+    for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) kernel_exists |= dtype_built_in(*dtype) && demand.kernel == dtype->reference;
     for (const LinkedTable &linked : linked_tables()) {
         target_exists |= demand.target == linked.table->target;
         for (std::size_t i = 0; i < linked.table->row_count; ++i) kernel_exists |= demand.kernel == linked.table->rows[i].name;
@@ -239,7 +247,7 @@ std::string purpose(const KernelRow &row) {
     }
     if (why.empty()) {
         why = demand.device == HALPOOL_DEVICE_CPU ? "kernel " + demand.kernel + " is not one of target " + demand.target
-                                                  : std::string(kReferenceName) + ": " + reference_objection(demand);
+                                                  : std::string(problem.dtype->reference) + ": " + reference_objection(problem, demand);
     }
     throw Failure{HALPOOL_ERROR_UNSUPPORTED, demanded + " cannot run this problem here: " + why};
 }
@@ -250,17 +258,17 @@ Choice first_choice(const Problem &problem, const Demand &demand) {
         if (!target_objection(linked).empty()) continue;
         for (std::size_t i = 0; i < linked.table->row_count; ++i) {
             const KernelRow &row = linked.table->rows[i];
-            if (objection(linked, row, problem, demand).empty()) return {linked, &row};
+            if (computes(row, *problem.dtype) && objection(linked, row, problem, demand).empty()) return {linked, &row, problem.dtype->reference};
         }
     }
-    return {};
+    return {{nullptr, nullptr}, nullptr, problem.dtype->reference};
 }
 
 }  // namespace
 
 Choice select_kernel(const Problem &problem, const Demand &demand) {
     const Choice choice = first_choice(problem, demand);
-    if (!choice.row && !reference_objection(demand).empty()) refuse(problem, demand);
+    if (!choice.row && !reference_objection(problem, demand).empty()) refuse(problem, demand);
     return choice;
 }
 
@@ -269,7 +277,7 @@ Choice select_unaligned(const Problem &problem, const Demand &demand, const Choi
     bool behind = false;
     for (std::size_t i = 0; i < choice.linked.table->row_count; ++i) {
         const KernelRow &row = choice.linked.table->rows[i];
-        if (behind && row.alignment == 1 && objection(choice.linked, row, problem, demand).empty()) return {choice.linked, &row};
+        if (behind && row.alignment == 1 && computes(row, *problem.dtype) && objection(choice.linked, row, problem, demand).empty()) return {choice.linked, &row, choice.reference};
         behind |= choice.row == &row;
     }
     return {};
@@ -296,6 +304,7 @@ std::vector<Candidate> explain_selection(const Problem &problem, const Demand &d
     for (const LinkedTable &linked : linked_tables()) {
         for (std::size_t i = 0; i < linked.table->row_count; ++i) {
             const KernelRow &row = linked.table->rows[i];
+            if (!computes(row, *problem.dtype)) continue;
             const bool chosen = choice.row == &row;
             std::string reason = chosen ? chosen_because : objection(linked, row, problem, demand);
             if (reason.empty()) reason = std::string("could run, but ") + choice.kernel() + " comes first";
@@ -304,9 +313,9 @@ std::vector<Candidate> explain_selection(const Problem &problem, const Demand &d
     }
     const bool chosen = choice.row == nullptr;
     std::string reason = chosen ? (demanded ? chosen_because : "chosen: takes every problem, and no other kernel takes this one")
-                                : reference_objection(demand);
+                                : reference_objection(problem, demand);
     if (reason.empty()) reason = std::string("could run, but ") + choice.kernel() + " comes first";
-    candidates.push_back({kReferenceName, kReferenceTarget, chosen, std::move(reason)});
+    candidates.push_back({problem.dtype->reference, kReferenceTarget, chosen, std::move(reason)});
     return candidates;
 }
 

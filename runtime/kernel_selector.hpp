@@ -22,7 +22,9 @@ struct Choice {
     LinkedTable linked{nullptr, nullptr};
     const KernelRow *row = nullptr;
 
-    const char *kernel() const { return row ? row->name : kReferenceName; }
+    const char *reference = "";  // the name of the reference kernel for the dtype
+
+    const char *kernel() const { return row ? row->name : reference; }
     const char *target() const { return row ? linked.table->target : kReferenceTarget; }
 };
 
@@ -45,7 +47,7 @@ struct Candidate {
     std::string reason;
 };
 
-// Every kernel in the order of preference with the reason it was chosen or passed over.
+// Every kernel for the problem's dtype in the order of preference with the reason it was chosen or passed over.
 std::vector<Candidate> explain_selection(const Problem &problem, const Demand &demand, const Choice &choice);
 
 }  // namespace halpool

@@ -36,8 +36,7 @@ Plan::Plan(const Problem &problem, Demand demand)
     if (row) call_ = std::make_unique<const KernelCall>(problem_, *row);
     if (unaligned) unaligned_call_ = std::make_unique<const KernelCall>(problem_, *unaligned);
     shares_ = Shares(problem_.output.shape[0] * problem_.output.shape[1], problem_.output.shape[2], 1, 1);
-    constexpr std::int64_t kShareElements = kShareBytes / std::int64_t{sizeof(float)};
-    const std::int64_t worth = (problem_.input.elements() + problem_.output.elements()) / kShareElements;
+    const std::int64_t worth = problem_.bytes() / kShareBytes;
     worthwhile_shares_ = std::clamp<std::int64_t>(worth, 1, (call_ ? call_->shares() : shares_).most());
 }
 
@@ -47,7 +46,7 @@ const std::vector<Candidate> &Plan::candidates() const {
         description_ = "problem: " + problem_.describe() + "\nkernel:  " + choice_.kernel() + " (target " +
                        choice_.target() + ", device " + device_name(device()) + ")\n";
         if (unaligned_choice_.row) {
-            description_ += text("         for data not aligned to ", choice_.row->alignment * sizeof(float), " bytes: ",
+            description_ += text("         for data not aligned to ", alignment_bytes(), " bytes: ",
                                  unaligned_choice_.row->name, "\n");
         }
         for (const Candidate &c : candidates_) {
@@ -62,8 +61,12 @@ const std::string &Plan::description() const {
     return description_;
 }
 
-Plan::Reach Plan::reach(const TensorGeometry &tensor) {
-    const auto bytes = [](std::int64_t elements) { return static_cast<std::intptr_t>(elements) * std::intptr_t{sizeof(float)}; };
+std::size_t Plan::alignment_bytes() const { return static_cast<std::size_t>(choice_.row->alignment) * problem_.dtype->bytes; }
+
+Plan::Reach Plan::reach(const TensorGeometry &tensor) const {
+    const auto bytes = [&](std::int64_t elements) {
+        return static_cast<std::intptr_t>(elements) * static_cast<std::intptr_t>(problem_.dtype->bytes);
+    };
     return tensor.elements() == 0 ? Reach{0, 0} : Reach{bytes(tensor.lowest()), bytes(tensor.highest() + 1)};
 }
 
@@ -83,17 +86,16 @@ void Plan::check_data(const void *input, void *output) const {
     require(input != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "the input's data is a null pointer");
     require(output != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is a null pointer");
     const auto in = reinterpret_cast<std::uintptr_t>(input), out = reinterpret_cast<std::uintptr_t>(output);
-    require(in % alignof(float) == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the input's data is not aligned to ",
-            alignof(float), " bytes");
-    require(out % alignof(float) == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is not aligned to ",
-            alignof(float), " bytes");
+    const std::size_t element = problem_.dtype->bytes;
+    require(in % element == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the input's data is not aligned to ", element, " bytes");
+    require(out % element == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is not aligned to ", element, " bytes");
     const auto at = [](std::uintptr_t base, std::intptr_t bytes) { return base + static_cast<std::uintptr_t>(bytes); };
     const bool apart = at(in, input_reach_.end) <= at(out, output_reach_.begin) ||
                        at(out, output_reach_.end) <= at(in, input_reach_.begin);
     require(apart, HALPOOL_ERROR_INVALID_ARGUMENT, "the input and the output overlap in memory");
     if (!call_ || unaligned_call_) return;
-    require(call_->takes_output(static_cast<const float *>(output)), HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is not aligned to ",
-            choice_.row->alignment * sizeof(float), " bytes, which the demanded kernel ", choice_.kernel(), " needs");
+    require(call_->takes_output(output), HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is not aligned to ",
+            alignment_bytes(), " bytes, which the demanded kernel ", choice_.kernel(), " needs");
 }
 
 void Plan::check_kernel(int status) const {
@@ -107,9 +109,9 @@ void Plan::execute(const void *input, void *output, const halpool_execution &exe
     check_data(input, output);
     const bool on_device = choice_.linked.device != nullptr;
     if (on_device) {
-        const auto range = [](const void *data, const TensorGeometry &tensor) {
+        const auto range = [&](const void *data, const TensorGeometry &tensor) {
             return DeviceRange{nullptr, reinterpret_cast<std::uintptr_t>(data), 0,
-                               static_cast<std::uint64_t>(tensor.elements()) * sizeof(float)};
+                               static_cast<std::uint64_t>(tensor.elements()) * problem_.dtype->bytes};
         };
         execute_on_device(range(input, problem_.input), range(output, problem_.output), execution);
         return;
@@ -117,18 +119,18 @@ void Plan::execute(const void *input, void *output, const halpool_execution &exe
     auto parts = static_cast<std::int32_t>(std::min<std::int64_t>(execution.threads, worthwhile_shares_));
     if (!execution.parallel_for) parts = std::min(parts, kMostPoolTasks);
     if (parts == 1 && !execution.parallel_for) {
-        check_kernel(run_share(static_cast<const float *>(input), static_cast<float *>(output), 0, 1));
+        check_kernel(run_share(input, output, 0, 1));
         return;
     }
 
     struct Shares {
         const Plan *plan;
-        const float *input;
-        float *output;
+        const void *input;
+        void *output;
         std::int32_t parts;
         std::atomic<std::int32_t> run{0};
         std::atomic<int> status{0};
-    } shares{this, static_cast<const float *>(input), static_cast<float *>(output), parts};
+    } shares{this, input, output, parts};
     const halpool_task task = [](void *context, std::int32_t index) {
         auto &all = *static_cast<Shares *>(context);
         if (index < 0 || index >= all.parts) return;
@@ -160,8 +162,8 @@ void Plan::execute_memory(const Memory &input, std::size_t input_offset, Memory 
         require(side.memory.device() == device(), HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, "'s memory is ",
                 device_name(side.memory.device()), " memory; this plan works on ", device_name(device()), " memory");
         if (side.tensor.elements() == 0) continue;
-        const std::size_t below = static_cast<std::size_t>(-side.tensor.lowest()) * sizeof(float);
-        const std::size_t above = (static_cast<std::size_t>(side.tensor.highest()) + 1) * sizeof(float);
+        const std::size_t below = static_cast<std::size_t>(-side.tensor.lowest()) * problem_.dtype->bytes;
+        const std::size_t above = (static_cast<std::size_t>(side.tensor.highest()) + 1) * problem_.dtype->bytes;
         require(side.offset <= side.memory.size() && below <= side.offset && above <= side.memory.size() - side.offset,
                 HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, " needs ", above, " bytes from offset ", side.offset,
                 "; its memory has ", side.memory.size());
@@ -177,7 +179,7 @@ void Plan::execute_memory(const Memory &input, std::size_t input_offset, Memory 
         require(side.offset % limits.offset_alignment == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, "'s offset ",
                 side.offset, " is not a multiple of ", limits.offset_alignment, ", as the device needs");
         return DeviceRange{side.memory.device_memory(), 0, side.offset,
-                           static_cast<std::uint64_t>(side.tensor.elements()) * sizeof(float)};
+                           static_cast<std::uint64_t>(side.tensor.elements()) * problem_.dtype->bytes};
     };
     const DeviceRange in = range(sides[0]), out = range(sides[1]);
     const bool apart = &input != &output || in.offset + in.bytes <= out.offset || out.offset + out.bytes <= in.offset;
@@ -191,7 +193,7 @@ void Plan::execute_on_device(const DeviceRange &input, const DeviceRange &output
     };
     const DeviceCall *call = takes(device_call_.get()) ? device_call_.get() : unaligned_device_call_.get();
     require(takes(call), HALPOOL_ERROR_INVALID_ARGUMENT, "the data is not aligned to ",
-            choice_.row->alignment * sizeof(float), " bytes, which the demanded kernel ", choice_.kernel(), " needs");
+            alignment_bytes(), " bytes, which the demanded kernel ", choice_.kernel(), " needs");
     call->run(input, output, execution.stream);
 }
 
@@ -202,14 +204,14 @@ void Plan::execute_part(const void *input, void *output, std::int32_t part, std:
             ", which shares the work out itself: use halpool_plan_execute");
     if (empty_) return;
     check_data(input, output);
-    check_kernel(run_share(static_cast<const float *>(input), static_cast<float *>(output), part, parts));
+    check_kernel(run_share(input, output, part, parts));
 }
 
-const KernelCall *Plan::call_for(const float *output) const {
+const KernelCall *Plan::call_for(const void *output) const {
     return call_ && !call_->takes_output(output) ? unaligned_call_.get() : call_.get();
 }
 
-int Plan::run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const {
+int Plan::run_share(const void *input, void *output, std::int64_t part, std::int64_t parts) const {
     const KernelCall *const call = call_for(output);
     if (call && parts == 1) return call->run(input, output);
     return (call ? call->shares() : shares_).for_each_box(part, parts, [&](const Box &box) {

@@ -41,14 +41,15 @@ private:
     struct Reach {
         std::intptr_t begin, end;
     };
-    static Reach reach(const TensorGeometry &tensor);
+    Reach reach(const TensorGeometry &tensor) const;
+    std::size_t alignment_bytes() const;  // of the chosen row
     void check_execution(const halpool_execution &execution) const;
     void check_data(const void *input, void *output) const;
     void check_kernel(int status) const;
     void execute_on_device(const DeviceRange &input, const DeviceRange &output, const halpool_execution &execution) const;
-    int run_share(const float *input, float *output, std::int64_t part, std::int64_t parts) const;
+    int run_share(const void *input, void *output, std::int64_t part, std::int64_t parts) const;
     // The kernel that takes such an output; null: the reference kernel.
-    const KernelCall *call_for(const float *output) const;
+    const KernelCall *call_for(const void *output) const;
 
     Problem problem_;
     Demand demand_;

@@ -1,5 +1,6 @@
 #include "problem.hpp"
 
+#include "dtype.hpp"
 #include "failure.hpp"
 
 #include <limits>
@@ -10,29 +11,6 @@ namespace {
 
 constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
 constexpr std::ptrdiff_t kMaxSpan = std::numeric_limits<std::ptrdiff_t>::max();
-
-struct DTypeFacts {
-    const char *name;
-    const char *torch_name;  // as PyTorch's messages say it
-    int bytes;
-    bool in_operator;  // torch.nn.functional.avg_pool2d takes it on the CPU
-    bool built_in;     // this library has kernels for it
-};
-
-constexpr DTypeFacts kDTypes[] = {
-    {"float32", "Float", 4, true, true},       {"float64", "Double", 8, true, false},
-    {"float16", "Half", 2, true, false},       {"bfloat16", "BFloat16", 2, true, false},
-    {"int8", "Char", 1, false, false},         {"uint8", "Byte", 1, false, false},
-    {"int16", "Short", 2, false, false},       {"int32", "Int", 4, false, false},
-    {"int64", "Long", 8, true, false},         {"bool", "Bool", 1, false, false},
-    {"complex64", "ComplexFloat", 8, false, false}, {"complex128", "ComplexDouble", 16, false, false},
-};
-
-const DTypeFacts &facts(std::int32_t dtype) {
-    require(dtype >= 0 && static_cast<std::size_t>(dtype) < std::size(kDTypes), HALPOOL_ERROR_INVALID_ARGUMENT,
-            "dtype ", dtype, " is not one of halpool_dtype");
-    return kDTypes[dtype];
-}
 
 std::string list(const std::int64_t *values, std::size_t count) {
     std::string out = "[";
@@ -48,7 +26,7 @@ std::int64_t checked(bool overflow, std::int64_t value, const char *what, const 
 
 // What holds for a tensor of any rank: pointers, extents, and that every byte offset in it fits an address.
 void check_tensor(const halpool_tensor_desc &tensor, const char *what) {
-    const DTypeFacts &dtype = facts(tensor.dtype);
+    const DTypeFacts &dtype = dtype_facts(tensor.dtype);
     require(tensor.rank >= 0 && tensor.rank <= 64, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what, " has rank ",
             tensor.rank, "; it must lie in [0, 64]");
     require(tensor.rank == 0 || tensor.shape != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what,
@@ -62,7 +40,8 @@ void check_tensor(const halpool_tensor_desc &tensor, const char *what) {
         empty |= tensor.shape[i] == 0;
     }
     // Extents of zero count as one here: PyTorch's strides of an empty tensor do the same, and no sum below may overflow.
-    std::ptrdiff_t bytes = dtype.bytes;
+    auto bytes = static_cast<std::ptrdiff_t>(dtype.bytes);
+    const std::ptrdiff_t element = bytes;
     for (std::size_t i = 0; i < rank; ++i) {
         bool overflow = __builtin_mul_overflow(bytes, std::max<std::int64_t>(tensor.shape[i], 1), &bytes);
         checked(overflow, 0, what, shape);
@@ -73,12 +52,12 @@ void check_tensor(const halpool_tensor_desc &tensor, const char *what) {
         std::ptrdiff_t reach = 0;
         bool overflow = tensor.strides[i] < -kInt64Max ||
                         __builtin_mul_overflow(tensor.shape[i] - 1, tensor.strides[i], &reach) ||
-                        __builtin_mul_overflow(reach, dtype.bytes, &reach) ||
+                        __builtin_mul_overflow(reach, element, &reach) ||
                         __builtin_add_overflow(reach < 0 ? below : above, reach, reach < 0 ? &below : &above);
         checked(overflow, 0, what, shape);
     }
     std::ptrdiff_t span = 0;
-    checked(__builtin_sub_overflow(above, below, &span) || span > kMaxSpan - dtype.bytes, 0, what, shape);
+    checked(__builtin_sub_overflow(above, below, &span) || span > kMaxSpan - element, 0, what, shape);
 }
 
 // One integer or [height, width], within 32 bits as PyTorch demands.
@@ -163,8 +142,8 @@ Geometry check_operator(const halpool_avg_pool2d_options &options, const halpool
     require(g.out_h >= 1 && g.out_w >= 1, HALPOOL_ERROR_INVALID_ARGUMENT, "Given input size: (", planes[0], "x",
             planes[1], "x", planes[2], "). Calculated output size: (", planes[0], "x", g.out_h, "x", g.out_w,
             "). Output size is too small");
-    const DTypeFacts &dtype = facts(input.dtype);
-    require(dtype.in_operator, HALPOOL_ERROR_NOT_IMPLEMENTED, "\"avg_pool2d\" not implemented for '",
+    const DTypeFacts &dtype = dtype_facts(input.dtype);
+    require(dtype.in_operator || (options.allow_any_dtype && dtype.kernel_name), HALPOOL_ERROR_NOT_IMPLEMENTED, "\"avg_pool2d\" not implemented for '",
             dtype.torch_name, "'");
     return g;
 }
@@ -224,7 +203,7 @@ std::string Problem::describe() const {
     const auto memory = [](const TensorGeometry &g) {
         return g.is_planar() ? "nchw" : g.is_channels_last() ? "nhwc" : "strided";
     };
-    std::string out = text("avg_pool2d float32 ", list(input.shape.data(), 4), " ", memory(input), " -> ",
+    std::string out = text("avg_pool2d ", dtype->name, " ", list(input.shape.data(), 4), " ", memory(input), " -> ",
                            list(output.shape.data(), 4), " ", memory(output), ", kernel ", by(y.kernel, x.kernel),
                            ", stride ", by(y.stride, x.stride), ", padding ", by(y.pad_begin, x.pad_begin));
     if (y.pad_end != y.pad_begin || x.pad_end != x.pad_begin) out += " to " + by(y.pad_end, x.pad_end);
@@ -253,12 +232,13 @@ Problem avg_pool2d_problem(const halpool_avg_pool2d_options &options, const halp
             HALPOOL_ERROR_INVALID_ARGUMENT, "the output has shape ",
             list(output.shape, static_cast<std::size_t>(output.rank)), "; this problem's output is ",
             list(shape.data(), rank));
-    require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the output is ", facts(output.dtype).name,
-            " and the input ", facts(input.dtype).name, "; they must be the same");
-    require(facts(input.dtype).built_in, HALPOOL_ERROR_UNSUPPORTED, "dtype ", facts(input.dtype).name,
-            " was not built into this library; built in: float32");
+    require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the output is ", dtype_facts(output.dtype).name,
+            " and the input ", dtype_facts(input.dtype).name, "; they must be the same");
+    require(dtype_built_in(dtype_facts(input.dtype)), HALPOOL_ERROR_UNSUPPORTED, "dtype ", dtype_facts(input.dtype).name,
+            " was not built into this library; built in: ", dtypes_built_in());
 
     Problem problem{};
+    problem.dtype = &dtype_facts(input.dtype);
     problem.input = geometry(input);
     problem.output = geometry(output);
     problem.y = g.y;

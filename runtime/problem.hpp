@@ -2,6 +2,7 @@
 #ifndef HALPOOL_RUNTIME_PROBLEM_HPP
 #define HALPOOL_RUNTIME_PROBLEM_HPP
 
+#include "dtype.hpp"
 #include "window.hpp"
 
 #include <halpool/halpool.h>
@@ -28,11 +29,13 @@ struct TensorGeometry {
 };
 
 struct Problem {
+    const DTypeFacts *dtype;  // of both tensors
     TensorGeometry input, output;
     Axis y, x;
     DivisorRule rule;
     std::int64_t fixed_divisor;  // rule == fixed
 
+    std::int64_t bytes() const { return (input.elements() + output.elements()) * static_cast<std::int64_t>(dtype->bytes); }
     std::string describe() const;  // "[1, 64, 56, 56] -> [1, 64, 28, 28], kernel 2x2, stride 2x2, ..."
 };
 

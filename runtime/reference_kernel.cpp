@@ -1,31 +1,123 @@
 #include "reference_kernel.hpp"
 
-namespace halpool {
+#include "half_floats.hpp"
 
-void reference_avg_pool2d(const Problem &problem, const float *input, float *output, std::int64_t plane_begin,
-                          std::int64_t plane_end, std::int64_t row_begin, std::int64_t row_end) {
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace halpool {
+namespace {
+
+// How elements of one dtype are added up and divided. Floats of at most 32 bits sum in double.
+template <class Word, float (*widen)(Word), Word (*round)(float)>
+struct SmallFloat {
+    using Element = Word;
+    class Sum {
+    public:
+        void add(Element element) { sum_ += widen(element); }
+        Element mean(std::int64_t divisor) const { return round(static_cast<float>(sum_) / static_cast<float>(divisor)); }
+
+    private:
+        double sum_ = 0;
+    };
+};
+
+inline float same(float value) { return value; }
+
+struct Float64 {
+    using Element = double;
+    class Sum {  // keeps the rounding error of every addition (Knuth's TwoSum)
+    public:
+        void add(double element) {
+            const double sum = sum_ + element, added = sum - sum_;
+            error_ += (sum_ - (sum - added)) + (element - added);
+            sum_ = sum;
+        }
+        double mean(std::int64_t divisor) const {
+            return (std::isfinite(sum_) ? sum_ + error_ : sum_) / static_cast<double>(divisor);
+        }
+
+    private:
+        double sum_ = 0, error_ = 0;
+    };
+};
+
+template <class Integer>
+struct Whole {
+    using Element = Integer;
+    class Sum {
+    public:
+        void add(Integer element) { sum_ += static_cast<std::uint64_t>(std::int64_t{element}); }
+        Integer mean(std::int64_t divisor) const {
+            const auto sum = static_cast<std::int64_t>(sum_);
+            // The one quotient that does not fit 64 bits wraps.
+            const std::int64_t mean = divisor == -1 ? static_cast<std::int64_t>(0 - sum_) : sum / divisor;
+            using Limits = std::numeric_limits<Integer>;
+            return static_cast<Integer>(std::clamp<std::int64_t>(mean, Limits::min(), Limits::max()));
+        }
+
+    private:
+        std::uint64_t sum_ = 0;
+    };
+};
+
+template <class Arithmetic>
+void pool(const Problem &problem, const void *input, void *output, std::int64_t plane_begin, std::int64_t plane_end,
+          std::int64_t row_begin, std::int64_t row_end) {
+    using Element = typename Arithmetic::Element;
     const auto &in = problem.input.strides, &out = problem.output.strides;
     const std::int64_t channels = problem.input.shape[1], width = problem.output.shape[3];
     for (std::int64_t plane = plane_begin; plane < plane_end; ++plane) {
         const std::int64_t n = plane / channels, c = plane % channels;
-        const float *from = input + n * in[0] + c * in[1];
-        float *to = output + n * out[0] + c * out[1];
+        const Element *from = static_cast<const Element *>(input) + n * in[0] + c * in[1];
+        Element *to = static_cast<Element *>(output) + n * out[0] + c * out[1];
         for (std::int64_t oy = row_begin; oy < row_end; ++oy) {
             const Span rows = window_span(problem.y, oy);
             const std::int64_t factor_y = divisor_factor(problem.y, oy, problem.rule);
             for (std::int64_t ox = 0; ox < width; ++ox) {
                 const Span columns = window_span(problem.x, ox);
-                double sum = 0;
+                typename Arithmetic::Sum sum;
                 for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
-                    for (std::int64_t ix = columns.begin; ix < columns.end; ++ix) sum += from[iy * in[2] + ix * in[3]];
+                    for (std::int64_t ix = columns.begin; ix < columns.end; ++ix) sum.add(from[iy * in[2] + ix * in[3]]);
                 }
                 const std::int64_t factor_x = divisor_factor(problem.x, ox, problem.rule);
                 const std::int64_t divisor =
                     problem.rule == DivisorRule::fixed ? problem.fixed_divisor : factor_y * factor_x;
-                to[oy * out[2] + ox * out[3]] = static_cast<float>(sum) / static_cast<float>(divisor);
+                to[oy * out[2] + ox * out[3]] = sum.mean(divisor);
             }
         }
     }
+}
+
+using Pool = decltype(&pool<Float64>);
+
+Pool pool_of(const DTypeFacts &dtype) {
+    constexpr struct {
+        const char *name;
+        Pool pool;
+    } kAll[] = {
+        {"f32", pool<SmallFloat<float, same, same>>},
+        {"f64", pool<Float64>},
+        {"f16", pool<SmallFloat<std::uint16_t, float_of_float16, float16_of_float>>},
+        {"bf16", pool<SmallFloat<std::uint16_t, float_of_bfloat16, bfloat16_of_float>>},
+        {"i8", pool<Whole<std::int8_t>>},
+        {"u8", pool<Whole<std::uint8_t>>},
+        {"i32", pool<Whole<std::int32_t>>},
+        {"i64", pool<Whole<std::int64_t>>},
+    };
+    for (const auto &each : kAll) {
+        if (std::strcmp(each.name, dtype.kernel_name) == 0) return each.pool;
+    }
+    return nullptr;  // no problem has another dtype
+}
+
+}  // namespace
+
+void reference_avg_pool2d(const Problem &problem, const void *input, void *output, std::int64_t plane_begin,
+                          std::int64_t plane_end, std::int64_t row_begin, std::int64_t row_end) {
+    pool_of(*problem.dtype)(problem, input, output, plane_begin, plane_end, row_begin, row_end);
 }
 
 }  // namespace halpool

@@ -9,9 +9,11 @@
 
 namespace halpool {
 
-// Computes output rows [row_begin, row_end) of planes [plane_begin, plane_end), a plane being n * C + c. Sums in
-// double, rounds the sum to float and divides once, so that a sum beyond float's range is infinite as in PyTorch.
-void reference_avg_pool2d(const Problem &problem, const float *input, float *output, std::int64_t plane_begin,
+// Computes output rows [row_begin, row_end) of planes [plane_begin, plane_end), a plane being n * C + c. input and output point
+// at element [0, 0, 0, 0]. Sums float64 in twice its precision and smaller floats in double, rounds the sum to the type that
+// PyTorch sums in and divides once, so that a sum beyond that type's range is infinite as in PyTorch. Integers: exact sums (of
+// int64, which wrap); the quotient is truncated, and what does not fit the element is its largest or least value.
+void reference_avg_pool2d(const Problem &problem, const void *input, void *output, std::int64_t plane_begin,
                           std::int64_t plane_end, std::int64_t row_begin, std::int64_t row_end);
 
 }  // namespace halpool

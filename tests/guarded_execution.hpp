@@ -8,7 +8,7 @@
 
 #include <halpool/halpool.h>
 
-#include <limits>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -22,12 +22,12 @@ using MemoryPtr = std::unique_ptr<halpool_memory, DestroyMemory>;
 class GuardedExecution {
 public:
     // fill(first) writes the input's elements; `first` is its element [0, 0, 0, 0].
-    template <class Fill>
+    template <class T, class Fill>
     halpool_status run(const halpool_plan *plan, const StridedLayout &input, Flush flush, Fill fill,
-                       CanaryOutput &output, halpool_error *error) {
+                       CanaryOutputOf<T> &output, halpool_error *error) {
         output.refill();
         if (halpool_plan_device(plan) == HALPOOL_DEVICE_CPU) {
-            float *const first = host_.place(input, flush);
+            T *const first = host_.template place<T>(input, flush);
             fill(first);
             return halpool_plan_execute(plan, first, output.data(), nullptr, error);
         }
@@ -38,16 +38,17 @@ private:
     // As in CanaryOutput: a multiple of what any device wants offsets to be.
     static constexpr std::size_t kZone = 512;
 
-    template <class Fill>
+    template <class T, class Fill>
     halpool_status run_on_device(const halpool_plan *plan, const StridedLayout &input, Flush flush, Fill fill,
-                                 CanaryOutput &output, halpool_error *error) {
-        std::vector<float> values(kZone + input.span(), std::numeric_limits<float>::quiet_NaN());
+                                 CanaryOutputOf<T> &output, halpool_error *error) {
+        std::vector<T> values(kZone + input.span());
+        std::memset(values.data(), 0xff, values.size() * sizeof(T));
         const std::size_t offset = flush == Flush::with_page_begin ? 0 : kZone;
         if (input.lowest() != 0) throw std::invalid_argument("no device kernel takes negative strides");
         fill(values.data() + offset);
 
         const std::int32_t device = halpool_plan_device(plan);
-        const std::size_t bytes = values.size() * sizeof(float);
+        const std::size_t bytes = values.size() * sizeof(T);
         halpool_status status = HALPOOL_OK;
         const auto create = [&](std::size_t size) {
             halpool_memory *memory = nullptr;
@@ -59,7 +60,7 @@ private:
         if (status == HALPOOL_OK)
             status = halpool_memory_upload(out.get(), 0, output.memory(), output.memory_bytes(), error);
         if (status == HALPOOL_OK)
-            status = halpool_plan_execute_memory(plan, in.get(), offset * sizeof(float), out.get(),
+            status = halpool_plan_execute_memory(plan, in.get(), offset * sizeof(T), out.get(),
                                                  output.offset_bytes(), nullptr, error);
         if (status == HALPOOL_OK)
             status = halpool_memory_download(out.get(), 0, output.memory(), output.memory_bytes(), error);

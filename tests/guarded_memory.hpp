@@ -1,7 +1,8 @@
-// Floats between two inaccessible pages: an access past the end that lies flush against a page crashes the test.
+// A tensor between two inaccessible pages: an access past the end that lies flush against a page crashes the test.
 #ifndef HALPOOL_TESTS_GUARDED_MEMORY_HPP
 #define HALPOOL_TESTS_GUARDED_MEMORY_HPP
 
+#include "element.hpp"
 #include "strided_layout.hpp"
 
 #include <sys/mman.h>
@@ -9,7 +10,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
+#include <cstring>
 #include <stdexcept>
 
 namespace halpool_test {
@@ -28,30 +29,32 @@ public:
     GuardedMemory(const GuardedMemory &) = delete;
     GuardedMemory &operator=(const GuardedMemory &) = delete;
 
-    // Room for `count` floats, all NaN around the tensor's own elements so that a stray read shows in the result
-    // too. Returns where the layout's element [0, 0, 0, 0] lies. The memory of the call before is gone.
-    float *place(const StridedLayout &layout, Flush flush) {
-        const std::size_t count = layout.span();
-        if (count > capacity_ || base_ == nullptr) reserve(count);
-        const std::size_t poisoned = std::min(capacity_, count + kPoison);
-        float *const first = flush == Flush::with_page_begin ? base_ : base_ + (capacity_ - count);
-        float *const from = flush == Flush::with_page_begin ? base_ : base_ + (capacity_ - poisoned);
-        std::fill(from, from + poisoned, std::numeric_limits<float>::quiet_NaN());
-        return first - layout.lowest();
+    // Room for a tensor, with bits around its own elements that are NaN to all floats, so that a stray read shows in the
+    // result too. Returns where the layout's element [0, 0, 0, 0] lies. The memory of the call before is gone.
+    template <class T = float>
+    T *place(const StridedLayout &layout, Flush flush) {
+        const std::size_t bytes = layout.span() * sizeof(T);
+        if (bytes > capacity_ || base_ == nullptr) reserve(bytes);
+        const std::size_t poisoned = std::min(capacity_, bytes + kPoison);
+        unsigned char *const first = flush == Flush::with_page_begin ? base_ : base_ + (capacity_ - bytes);
+        unsigned char *const from = flush == Flush::with_page_begin ? base_ : base_ + (capacity_ - poisoned);
+        std::memset(from, 0x7f, poisoned);
+        if (Element<T>::kFloat) std::memset(from, 0xff, poisoned);
+        return reinterpret_cast<T *>(first) - layout.lowest();
     }
 
 private:
-    static constexpr std::size_t kPoison = 1024;
+    static constexpr std::size_t kPoison = 4096;  // bytes
 
-    void reserve(std::size_t count) {
+    void reserve(std::size_t least) {
         release();
-        const std::size_t bytes = std::max<std::size_t>((count * sizeof(float) + page_ - 1) / page_, 1) * page_;
+        const std::size_t bytes = std::max<std::size_t>((least + page_ - 1) / page_, 1) * page_;
         void *const memory = mmap(nullptr, bytes + 2 * page_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) throw std::runtime_error("mmap failed");
         mapped_ = memory;
         mapped_bytes_ = bytes + 2 * page_;
-        base_ = reinterpret_cast<float *>(static_cast<char *>(memory) + page_);
-        capacity_ = bytes / sizeof(float);
+        base_ = static_cast<unsigned char *>(memory) + page_;
+        capacity_ = bytes;
         if (mprotect(base_, bytes, PROT_READ | PROT_WRITE) != 0) throw std::runtime_error("mprotect failed");
     }
     void release() {
@@ -63,8 +66,8 @@ private:
     std::size_t page_;
     void *mapped_ = nullptr;
     std::size_t mapped_bytes_ = 0;
-    float *base_ = nullptr;
-    std::size_t capacity_ = 0;  // floats
+    unsigned char *base_ = nullptr;
+    std::size_t capacity_ = 0;  // bytes
 };
 
 }  // namespace halpool_test

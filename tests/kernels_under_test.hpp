@@ -12,7 +12,7 @@
 namespace halpool_test {
 
 struct KernelUnderTest {
-    std::string name, target, layout, window;
+    std::string name, target, dtype, layout, window;
     std::string demand;  // what the name says of the layout beyond its order: "-c3", "-a16"; or nothing
     std::int32_t device = HALPOOL_DEVICE_AUTO;
     bool available = false;
@@ -21,13 +21,16 @@ struct KernelUnderTest {
     bool is_reference() const { return layout == "any"; }
 };
 
-inline std::vector<KernelUnderTest> kernels_under_test() {
+// dtype: "" for all.
+inline std::vector<KernelUnderTest> kernels_under_test(const std::string &dtype = "f32") {
     std::vector<KernelUnderTest> kernels;
     for (std::size_t k = 0; k < halpool_kernel_count(); ++k) {
         const halpool_kernel_info info = halpool_kernel_at(k);
+        if (!dtype.empty() && dtype != info.dtype) continue;
         KernelUnderTest kernel;
         kernel.name = info.name;
         kernel.target = info.target;
+        kernel.dtype = info.dtype;
         kernel.layout = info.layout;
         kernel.window = info.window;
         const std::string begin = std::string(info.op) + "_" + info.dtype + "_" + info.layout;
@@ -51,9 +54,9 @@ inline const char *device_name(std::int32_t device) {
     return "a device that is not linked";
 }
 
-inline std::vector<KernelUnderTest> kernels_of_device(std::int32_t device) {
+inline std::vector<KernelUnderTest> kernels_of_device(std::int32_t device, const std::string &dtype = "f32") {
     std::vector<KernelUnderTest> chosen;
-    for (const KernelUnderTest &kernel : kernels_under_test())
+    for (const KernelUnderTest &kernel : kernels_under_test(dtype))
         if (kernel.device == device) chosen.push_back(kernel);
     return chosen;
 }
@@ -80,9 +83,9 @@ struct PlanAttempt {
 
 inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input, const StridedLayout &output,
                              const char *kernel = nullptr, const char *target = nullptr,
-                             std::int32_t device = HALPOOL_DEVICE_AUTO) {
+                             std::int32_t device = HALPOOL_DEVICE_AUTO, halpool_dtype dtype = HALPOOL_FLOAT32) {
     const halpool_avg_pool2d_options options = problem.c_options();
-    const halpool_tensor_desc in = input.desc(), out = output.desc();
+    const halpool_tensor_desc in = input.desc(dtype), out = output.desc(dtype);
     halpool_plan_options plan_options = HALPOOL_PLAN_OPTIONS_INIT;
     plan_options.kernel = kernel;
     plan_options.target = target;
@@ -96,19 +99,19 @@ inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input,
 
 // With this kernel forced, on its own device.
 inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input, const StridedLayout &output,
-                             const KernelUnderTest &kernel) {
-    return make_plan(problem, input, output, kernel.name.c_str(), nullptr, kernel.device);
+                             const KernelUnderTest &kernel, halpool_dtype dtype = HALPOOL_FLOAT32) {
+    return make_plan(problem, input, output, kernel.name.c_str(), nullptr, kernel.device, dtype);
 }
 
 }  // namespace halpool_test
 
-// One instance of the suite a device, whose names CTest's labels go by (tests/CMakeLists.txt).
-#define HALPOOL_TEST_KERNELS_OF(instance, suite, device)                                                             \
-    INSTANTIATE_TEST_SUITE_P(instance, suite, ::testing::ValuesIn(kernels_of_device(device)),                        \
+// One instance of the suite a device, whose names CTest's labels go by (tests/CMakeLists.txt). dtype: "" for all.
+#define HALPOOL_TEST_KERNELS_OF(instance, suite, device, dtype)                                                      \
+    INSTANTIATE_TEST_SUITE_P(instance, suite, ::testing::ValuesIn(kernels_of_device(device, dtype)),                 \
                              [](const auto &parameter) { return test_name(parameter.param); })
-#define HALPOOL_TEST_EVERY_KERNEL(suite)                                                                             \
-    HALPOOL_TEST_KERNELS_OF(Cpu, suite, HALPOOL_DEVICE_CPU);                                                         \
-    HALPOOL_TEST_KERNELS_OF(Cuda, suite, HALPOOL_DEVICE_CUDA);                                                       \
-    HALPOOL_TEST_KERNELS_OF(Vulkan, suite, HALPOOL_DEVICE_VULKAN)
+#define HALPOOL_TEST_EVERY_KERNEL(suite, dtype)                                                                      \
+    HALPOOL_TEST_KERNELS_OF(Cpu, suite, HALPOOL_DEVICE_CPU, dtype);                                                  \
+    HALPOOL_TEST_KERNELS_OF(Cuda, suite, HALPOOL_DEVICE_CUDA, dtype);                                                \
+    HALPOOL_TEST_KERNELS_OF(Vulkan, suite, HALPOOL_DEVICE_VULKAN, dtype)
 
 #endif  // HALPOOL_TESTS_KERNELS_UNDER_TEST_HPP

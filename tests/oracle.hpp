@@ -1,10 +1,15 @@
-// What avg_pool2d means, written from the definition alone and in f64: nothing of the library is used here.
+// What avg_pool2d means, written from the definition alone, in more precision than the elements have: nothing of the library
+// is used here.
 #ifndef HALPOOL_TESTS_ORACLE_HPP
 #define HALPOOL_TESTS_ORACLE_HPP
 
+#include "element.hpp"
 #include "strided_layout.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
 namespace halpool_test {
 
@@ -50,16 +55,17 @@ inline Ints output_shape(const Problem &problem) {
 }
 
 struct Exact {
-    double value = 0;       // NaN and infinities as IEEE's addition gives them
-    double magnitude = 0;   // sum |x| / |divisor|
-    std::int64_t taps = 0;  // elements of the input in the window
+    long double value = 0;   // NaN and infinities as IEEE's addition gives them
+    double magnitude = 0;    // sum |x| / |divisor|
+    std::int64_t taps = 0;   // elements of the input in the window
     bool only_zeros = true;
     double divisor = 1;
+    std::int64_t quotient = 0;  // of integers: the sum, which wraps, divided and truncated
 };
 
 // plane: the H*W values of one image's channel, row after row.
-inline Exact exact_window(const Problem &problem, const Axes &a, const float *plane, std::int64_t oy,
-                          std::int64_t ox) {
+template <class T>
+Exact exact_window(const Problem &problem, const Axes &a, const T *plane, std::int64_t oy, std::int64_t ox) {
     std::int64_t y0 = oy * a.y.stride - a.y.pad_begin, x0 = ox * a.x.stride - a.x.pad_begin;
     std::int64_t y1 = std::min(y0 + a.y.kernel, a.y.in + a.y.pad_end);
     std::int64_t x1 = std::min(x0 + a.x.kernel, a.x.in + a.x.pad_end);
@@ -71,24 +77,31 @@ inline Exact exact_window(const Problem &problem, const Axes &a, const float *pl
     Exact exact;
     if (y1 <= y0 || x1 <= x0) return exact;  // wholly in padding
     exact.taps = (y1 - y0) * (x1 - x0);
-    exact.divisor = static_cast<double>(problem.divisor_override ? *problem.divisor_override
-                                        : problem.count_include_pad ? with_padding
-                                                                    : exact.taps);
-    double sum = 0, magnitude = 0;
+    const std::int64_t divisor = problem.divisor_override ? *problem.divisor_override
+                                 : problem.count_include_pad ? with_padding
+                                                             : exact.taps;
+    exact.divisor = static_cast<double>(divisor);
+    std::conditional_t<std::is_same<T, double>::value, long double, double> sum = 0;
+    double magnitude = 0;
+    std::uint64_t whole = 0;
     for (std::int64_t y = y0; y < y1; ++y)
         for (std::int64_t x = x0; x < x1; ++x) {
-            const auto value = static_cast<double>(plane[y * a.x.in + x]);
+            const T &element = plane[y * a.x.in + x];
+            if constexpr (!Element<T>::kFloat) whole += static_cast<std::uint64_t>(static_cast<std::int64_t>(element));
+            const double value = Element<T>::number(element);
             sum += value;
             magnitude += std::fabs(value);
         }
     exact.only_zeros = magnitude == 0;
     exact.value = sum / exact.divisor;
     exact.magnitude = magnitude / std::fabs(exact.divisor);
+    exact.quotient = divisor == -1 ? static_cast<std::int64_t>(0 - whole) : static_cast<std::int64_t>(whole) / divisor;
     return exact;
 }
 
 // Every element of the output in C order, from the input's values in C order.
-inline std::vector<Exact> exact_output(const Problem &problem, const std::vector<float> &values) {
+template <class T>
+std::vector<Exact> exact_output(const Problem &problem, const std::vector<T> &values) {
     const Axes a = axes(problem);
     const auto plane = static_cast<std::size_t>(a.y.in * a.x.in);
     const std::int64_t out_y = a.y.out(problem.ceil_mode), out_x = a.x.out(problem.ceil_mode);
@@ -100,24 +113,37 @@ inline std::vector<Exact> exact_output(const Problem &problem, const std::vector
     return exact;
 }
 
-// The accuracy contract for f32: (2 ceil(log2 n) + 16) units of sum|x| / |divisor|, plus one rounding to f32.
-inline double allowed_error(const Exact &exact) {
+// The accuracy contract: (2 ceil(log2 n) + 16) units of sum|x| / |divisor|, of the type that is summed in, plus one rounding
+// to the element.
+template <class T = float>
+double allowed_error(const Exact &exact) {
     double log2_taps = 0;
     while (std::ldexp(1.0, static_cast<int>(log2_taps)) < static_cast<double>(exact.taps)) ++log2_taps;
-    const double contract = (2 * log2_taps + 16) * std::ldexp(1.0, -24) * exact.magnitude;
+    const double contract = (2 * log2_taps + 16) * std::ldexp(1.0, -Element<T>::kSumDigits) * exact.magnitude;
     int exponent = 0;
-    std::frexp(exact.value, &exponent);  // value = f * 2^exponent, f in [0.5, 1)
-    const double half_ulp = std::ldexp(1.0, std::max(exponent - 1, -126) - 24);
+    std::frexp(static_cast<double>(exact.value), &exponent);  // value = f * 2^exponent, f in [0.5, 1)
+    const double half_ulp = std::ldexp(1.0, std::max(exponent, Element<T>::kLeastExponent) - 1 - Element<T>::kDigits);
     return contract + half_ulp;
 }
 
-inline bool keeps_contract(float got, const Exact &exact) {
+template <class T>
+bool keeps_contract(const T &element, const Exact &exact) {
+    if constexpr (!Element<T>::kFloat) {
+        using Limits = std::numeric_limits<T>;
+        return element == static_cast<T>(std::clamp<std::int64_t>(exact.quotient, Limits::min(), Limits::max()));
+    }
+    const double got = Element<T>::number(element);
     if (exact.taps == 0) return got == 0;
     if (std::isnan(exact.value)) return std::isnan(got);
-    if (std::isinf(exact.value)) return static_cast<double>(got) == exact.value;
+    if (std::isinf(exact.value)) return static_cast<long double>(got) == exact.value;
     // -0.0 added up is +0.0; a negative divisor may turn its sign.
     if (exact.only_zeros) return got == 0 && (exact.divisor < 0 || !std::signbit(got));
-    return std::isfinite(got) && std::fabs(static_cast<double>(got) - exact.value) <= allowed_error(exact);
+    const double allowed = allowed_error<T>(exact);
+    if (std::isinf(got)) {  // what rounds beyond the largest element
+        const double beyond = std::ldexp(1.0 - std::ldexp(1.0, -Element<T>::kDigits - 1), Element<T>::kMostExponent);
+        return std::signbit(got) == std::signbit(exact.value) && std::fabs(static_cast<double>(exact.value)) + allowed >= beyond;
+    }
+    return std::isfinite(got) && std::fabs(static_cast<double>(got - exact.value)) <= allowed;
 }
 
 }  // namespace halpool_test

@@ -23,6 +23,7 @@ struct Problem {
     std::optional<std::int64_t> divisor_override = std::nullopt;
     Ints padding_end = {};  // empty: the same as padding
     bool allow_any_padding = false;
+    bool allow_any_dtype = false;
 
     // Points into *this.
     halpool_avg_pool2d_options c_options() const {
@@ -39,6 +40,7 @@ struct Problem {
         c.divisor_override = divisor_override.value_or(0);
         c.padding_end = list(padding_end);
         c.allow_any_padding = allow_any_padding;
+        c.allow_any_dtype = allow_any_dtype;
         return c;
     }
 };

@@ -151,10 +151,13 @@ typedef struct halpool_avg_pool2d_options {
     /* Beyond PyTorch; the defaults are PyTorch's. */
     halpool_int_list padding_end;  /* 0 integers: the same as `padding`, which else means top and left alone */
     int32_t allow_any_padding;     /* not 0: padding may exceed half the kernel; a window wholly in padding gives 0 */
+    int32_t reserved;              /* 0; what lies here in structures of older callers is not read */
+    int32_t allow_any_dtype;       /* not 0: int8, uint8 and int32 too, which PyTorch refuses. Means of integers are truncated,
+                                      as PyTorch's of int64; one that does not fit is the largest or least value */
 } halpool_avg_pool2d_options;
 
 #define HALPOOL_AVG_POOL2D_OPTIONS_INIT                                                                              \
-    { sizeof(halpool_avg_pool2d_options), {0, 0}, {0, 0}, {0, 0}, 0, 1, 0, 0, {0, 0}, 0 }
+    { sizeof(halpool_avg_pool2d_options), {0, 0}, {0, 0}, {0, 0}, 0, 1, 0, 0, {0, 0}, 0, 0, 0 }
 
 /* The output's shape: checks the arguments as the operator does and writes input->rank extents to output_shape
  * (room for 4). No kernel is chosen. */

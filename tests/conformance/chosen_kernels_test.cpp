@@ -139,7 +139,7 @@ TEST_P(ChosenKernels, HaveAProblemThatTheyAreChosenFor) {
     FAIL() << kernel << " is chosen for none of these problems; in its place:" << others;
 }
 
-HALPOOL_TEST_EVERY_KERNEL(ChosenKernels);
+HALPOOL_TEST_EVERY_KERNEL(ChosenKernels, "f32");
 
 struct MeasuredChoice {
     Problem problem;

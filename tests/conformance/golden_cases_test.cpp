@@ -1,5 +1,5 @@
-// Every golden avg_pool2d case in f32, on every kernel forced in turn, on its own device: planar, channels-last,
-// as the case's view.
+// Every golden avg_pool2d case, on every kernel of its dtype forced in turn, on its own device: planar, channels-last, as the
+// case's view. PyTorch has no int8, uint8 and int32: kernels of these get the cases of int64 that fit.
 #include "golden/read_cases.hpp"
 #include "guarded_execution.hpp"
 #include "kernels_under_test.hpp"
@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <iostream>
 #include <iterator>
+#include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -18,7 +20,8 @@
 namespace halpool_test {
 namespace {
 
-constexpr std::size_t kCases = 195;  // forward f32 cases in tests/golden
+// Forward cases in tests/golden.
+const std::map<std::string, std::size_t> kCases = {{"float32", 195}, {"float64", 27}, {"float16", 31}, {"bfloat16", 26}, {"int64", 29}};
 
 struct GoldenCase {
     std::string name;
@@ -28,42 +31,78 @@ struct GoldenCase {
     std::int64_t known_columns;  // of the output: PyTorch computed these
 };
 
-const std::vector<GoldenCase> &golden_cases() {
+std::vector<GoldenCase> load_golden_cases(const std::string &dtype) {
+    std::vector<GoldenCase> chosen;
+    for (const golden::Case &c : golden::load(HALPOOL_GOLDEN_DIR "/avg_pool2d_cases")) {
+        if (c.str("op") != "avg_pool2d" || c.str("dtype") != dtype) continue;
+        GoldenCase g;
+        g.name = c.str("name");
+        g.problem.input_shape = c.ints("input_shape");
+        g.problem.kernel_size = c.ints("kernel_size");
+        if (c.has("stride")) g.problem.stride = c.ints("stride");
+        if (c.has("padding")) g.problem.padding = c.ints("padding");
+        g.problem.ceil_mode = c.str("ceil_mode") == "1";
+        g.problem.count_include_pad = c.str("count_include_pad") == "1";
+        if (c.has("divisor_override")) g.problem.divisor_override = c.ints("divisor_override").at(0);
+        g.input = c.arrays.at("input");
+        g.output = c.arrays.at("output");
+        g.rtol = c.num("rtol");
+        g.atol = c.num("atol");
+        g.known_columns = g.output.shape.back();
+        chosen.push_back(std::move(g));
+    }
+    return chosen;
+}
+
+template <class T>
+golden::Array array_of(const Ints &shape, const std::vector<T> &values) {
+    golden::Array array;
+    array.dtype = Element<T>::kLongName;
+    array.shape = shape;
+    array.strides = planar(shape).strides;
+    const auto *const bytes = reinterpret_cast<const unsigned char *>(values.data());
+    array.owner = std::make_shared<const std::vector<unsigned char>>(bytes, bytes + values.size() * sizeof(T));
+    array.data = array.owner->data();
+    return array;
+}
+
+// The same values in fewer bits, or nothing where they do not fit.
+template <class T>
+std::optional<golden::Array> narrowed(const golden::Array &from) {
+    const StridedLayout layout{from.shape, from.strides};
+    std::vector<T> values(layout.count());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const std::int64_t value = from.as<std::int64_t>()[layout.offset(i)];
+        if (value < std::int64_t{std::numeric_limits<T>::min()} || value > std::int64_t{std::numeric_limits<T>::max()}) return std::nullopt;
+        values[i] = static_cast<T>(value);
+    }
+    return array_of(from.shape, values);
+}
+
+template <class T>
+std::vector<GoldenCase> narrowed_cases() {
+    std::vector<GoldenCase> chosen;
+    for (GoldenCase &c : load_golden_cases("int64")) {
+        const std::optional<golden::Array> input = narrowed<T>(c.input), output = narrowed<T>(c.output);
+        if (!input || !output) continue;
+        c.input = *input;
+        c.output = *output;
+        c.problem.allow_any_dtype = true;
+        chosen.push_back(std::move(c));
+    }
+    return chosen;
+}
+
+template <class T>
+const std::vector<GoldenCase> &golden_cases_of() {
     static const std::vector<GoldenCase> cases = [] {
-        std::vector<GoldenCase> chosen;
-        for (const golden::Case &c : golden::load(HALPOOL_GOLDEN_DIR "/avg_pool2d_cases")) {
-            if (c.str("op") != "avg_pool2d" || c.str("dtype") != "float32") continue;
-            GoldenCase g;
-            g.name = c.str("name");
-            g.problem.input_shape = c.ints("input_shape");
-            g.problem.kernel_size = c.ints("kernel_size");
-            if (c.has("stride")) g.problem.stride = c.ints("stride");
-            if (c.has("padding")) g.problem.padding = c.ints("padding");
-            g.problem.ceil_mode = c.str("ceil_mode") == "1";
-            g.problem.count_include_pad = c.str("count_include_pad") == "1";
-            if (c.has("divisor_override")) g.problem.divisor_override = c.ints("divisor_override").at(0);
-            g.input = c.arrays.at("input");
-            g.output = c.arrays.at("output");
-            g.rtol = c.num("rtol");
-            g.atol = c.num("atol");
-            g.known_columns = g.output.shape.back();
-            chosen.push_back(std::move(g));
-        }
-        return chosen;
+        if constexpr (Element<T>::kFloat || sizeof(T) == 8) return load_golden_cases(Element<T>::kLongName);
+        else return narrowed_cases<T>();
     }();
     return cases;
 }
 
-golden::Array array_of(const Ints &shape, const std::vector<float> &values) {
-    golden::Array array;
-    array.dtype = "float32";
-    array.shape = shape;
-    array.strides = planar(shape).strides;
-    const auto *const bytes = reinterpret_cast<const unsigned char *>(values.data());
-    array.owner = std::make_shared<const std::vector<unsigned char>>(bytes, bytes + values.size() * sizeof(float));
-    array.data = array.owner->data();
-    return array;
-}
+const std::vector<GoldenCase> &golden_cases() { return golden_cases_of<float>(); }
 
 // The case with channels and columns in multiples of four, which some kernels demand and few cases have: each
 // channel four times, and columns of zeros at the end. A window of the case's own reads zeros there where it read
@@ -116,11 +155,14 @@ const std::vector<GoldenCase> &golden_cases_in_fours() {
 }
 
 // The rule of tests/golden/README.md.
-bool agrees(float got, float want, const GoldenCase &c) {
+template <class T>
+bool agrees(const T &got_element, const T &want_element, const GoldenCase &c) {
+    if constexpr (!Element<T>::kFloat) return got_element == want_element;
+    const double got = Element<T>::number(got_element), want = Element<T>::number(want_element);
     if (std::isnan(got) || std::isnan(want)) return std::isnan(got) && std::isnan(want);
     if (got == want) return true;
     if (!std::isfinite(got) || !std::isfinite(want)) return false;
-    return std::fabs(static_cast<double>(got) - want) <= c.atol + c.rtol * std::fabs(static_cast<double>(want));
+    return std::fabs(got - want) <= c.atol + c.rtol * std::fabs(want);
 }
 
 struct MemoryFormat {
@@ -134,38 +176,49 @@ std::vector<MemoryFormat> memory_formats(const GoldenCase &c) {
             {"the case's own view", {c.input.shape, c.input.strides}, planar(c.output.shape)}};
 }
 
-void copy_input(const GoldenCase &c, const StridedLayout &layout, float *to) {
+template <class T>
+void copy_input(const GoldenCase &c, const StridedLayout &layout, T *to) {
     const StridedLayout stored{c.input.shape, c.input.strides};
-    const float *const from = c.input.as<float>();
+    const T *const from = c.input.as<T>();
     for (std::size_t i = 0; i < layout.count(); ++i) to[layout.offset(i)] = from[stored.offset(i)];
 }
 
 // Adds a failure at the first element that differs.
-void expect_golden_output(const GoldenCase &c, const CanaryOutput &got) {
+template <class T>
+void expect_golden_output(const GoldenCase &c, const CanaryOutputOf<T> &got) {
     EXPECT_EQ(got.damage(), "");
     const StridedLayout stored{c.output.shape, c.output.strides};
-    const float *const want = c.output.as<float>();
+    const T *const want = c.output.as<T>();
     for (std::size_t i = 0; i < stored.count(); ++i) {
         if (static_cast<std::int64_t>(i) % stored.shape.back() >= c.known_columns) continue;
-        const float expected = want[stored.offset(i)];
+        const T expected = want[stored.offset(i)];
         if (agrees(got.value(i), expected, c)) continue;
-        ADD_FAILURE() << "element " << i << ": got " << got.value(i) << ", PyTorch has " << expected;
+        ADD_FAILURE() << "element " << i << ": got " << Element<T>::number(got.value(i)) << ", PyTorch has " << Element<T>::number(expected);
         return;
     }
 }
 
-class GoldenCases : public ::testing::TestWithParam<KernelUnderTest> {};
+class GoldenCases : public ::testing::TestWithParam<KernelUnderTest> {
+public:
+    template <class T>
+    void agree_with_pytorch();
+};
 
 TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
     const KernelUnderTest &kernel = GetParam();
     if (!kernel.available) GTEST_SKIP() << kernel.target << ": " << kernel.target_reason;
+    with_element(kernel.dtype, [&](auto element) { agree_with_pytorch<decltype(element)>(); });
+}
 
+template <class T>
+void GoldenCases::agree_with_pytorch() {
+    const KernelUnderTest &kernel = GetParam();
     GuardedExecution execution;
     std::size_t executed = 0, refused = 0;
     std::size_t executed_by_format[3] = {0, 0, 0};
     const bool in_fours = kernel.demand.rfind("-a", 0) == 0;
     std::vector<const GoldenCase *> cases;
-    for (const GoldenCase &c : golden_cases()) cases.push_back(&c);
+    for (const GoldenCase &c : golden_cases_of<T>()) cases.push_back(&c);
     for (std::size_t i = 0; in_fours && i < golden_cases_in_fours().size(); ++i)
         cases.push_back(&golden_cases_in_fours()[i]);
     for (const GoldenCase *each : cases) {
@@ -174,7 +227,7 @@ TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
         for (std::size_t f = 0; f < formats.size(); ++f) {
             const MemoryFormat &format = formats[f];
             SCOPED_TRACE(::testing::Message() << c.name << ", " << format.name << ": " << c.problem);
-            const PlanAttempt attempt = make_plan(c.problem, format.input, format.output, kernel);
+            const PlanAttempt attempt = make_plan(c.problem, format.input, format.output, kernel, Element<T>::kDtype);
             if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) {
                 EXPECT_FALSE(kernel.is_reference())
                     << "the reference kernel takes every problem: " << attempt.error.message;
@@ -188,10 +241,10 @@ TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
             ASSERT_EQ(halpool_plan_target(attempt.plan.get()), kernel.target);
             ASSERT_EQ(halpool_plan_device(attempt.plan.get()), kernel.device);
 
-            CanaryOutput output(format.output);
+            CanaryOutputOf<T> output(format.output);
             for (const Flush flush : kBothFlushes) {
                 SCOPED_TRACE(name(flush));
-                const auto fill = [&](float *input) { copy_input(c, format.input, input); };
+                const auto fill = [&](T *input) { copy_input(c, format.input, input); };
                 halpool_error error;
                 ASSERT_EQ(execution.run(attempt.plan.get(), format.input, flush, fill, output, &error), HALPOOL_OK)
                     << error.message;
@@ -209,8 +262,9 @@ TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
               << "), refused " << refused << "\n";
 
     // A kernel that refuses everything would pass all of the above. PyTorch's cases hold few windows side by side, none of 5x5, no
-    // planes of the extents that have kernels of their own, and hardly a row of whole cache lines; the property tests meet these.
-    const bool rare = kernel.window.rfind("blocks", 0) == 0 || kernel.window.rfind("5x5", 0) == 0 || kernel.demand.find('x') != std::string::npos ||
+    // planes of the extents that have kernels of their own, hardly a row of whole cache lines, and 29 of integers in all, and global ones of
+    // float32 alone; the property tests meet these.
+    const bool rare = !Element<T>::kFloat || (kernel.window == "global" && kernel.dtype != "f32") || kernel.window.rfind("blocks", 0) == 0 || kernel.window.rfind("5x5", 0) == 0 || kernel.demand.find('x') != std::string::npos ||
                       kernel.demand.find("-streaming") != std::string::npos;
     if (!rare) {
         EXPECT_GT(executed, 0u) << "this kernel ran no case at all";
@@ -218,14 +272,18 @@ TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
     const bool takes_any_window = kernel.window == "generic" && kernel.demand.empty();
     const bool takes_all_planar = takes_any_window && kernel.layout == "nchw";
     const bool takes_all_channels_last = takes_any_window && kernel.layout == "nhwc";
-    EXPECT_TRUE(!kernel.is_reference() || executed == 3 * kCases);
-    EXPECT_TRUE(!takes_all_planar || executed_by_format[0] == kCases);
-    EXPECT_TRUE(!takes_all_channels_last || executed_by_format[1] == kCases);
+    const std::size_t all = golden_cases_of<T>().size();
+    EXPECT_GT(all, 0u);
+    EXPECT_TRUE(!kernel.is_reference() || executed == 3 * all);
+    EXPECT_TRUE(!takes_all_planar || executed_by_format[0] == all);
+    EXPECT_TRUE(!takes_all_channels_last || executed_by_format[1] == all);
 }
 
-HALPOOL_TEST_EVERY_KERNEL(GoldenCases);
+HALPOOL_TEST_EVERY_KERNEL(GoldenCases, "");
 
-TEST(GoldenCaseFile, HoldsEveryForwardCase) { EXPECT_EQ(golden_cases().size(), kCases); }
+TEST(GoldenCaseFile, HoldsEveryForwardCase) {
+    for (const auto &[dtype, count] : kCases) EXPECT_EQ(load_golden_cases(dtype).size(), count) << dtype;
+}
 
 TEST(GoldenOutputShapes, AreWhatTheShapeFunctionSays) {
     for (const GoldenCase &c : golden_cases()) {
@@ -249,27 +307,33 @@ TEST(GoldenCasesUnderEmulation, RunTheTargetsTheyAreFor) {
     std::istringstream names(targets);
     const std::set<std::string> usable{std::istream_iterator<std::string>(names),
                                        std::istream_iterator<std::string>()};
-    for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU))
+    for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU, ""))
         EXPECT_EQ(kernel.available, kernel.is_reference() || usable.count(kernel.target) != 0)
             << kernel << ": " << kernel.target_reason;
 }
 
 // What a caller gets who forces nothing.
-TEST(GoldenCasesOnTheChosenKernel, AgreeWithPyTorchInEveryMemoryFormat) {
+template <class T>
+void expect_agreement_on_the_chosen_kernel() {
     GuardedMemory input_memory;
-    for (const GoldenCase &c : golden_cases())
+    for (const GoldenCase &c : golden_cases_of<T>())
         for (const MemoryFormat &format : memory_formats(c)) {
-            SCOPED_TRACE(::testing::Message() << c.name << ", " << format.name << ": " << c.problem);
+            SCOPED_TRACE(::testing::Message() << Element<T>::kName << " " << c.name << ", " << format.name << ": " << c.problem);
             const halpool_avg_pool2d_options options = c.problem.c_options();
-            const halpool_tensor_desc in = format.input.desc(), out = format.output.desc();
-            float *const input = input_memory.place(format.input, Flush::with_page_end);
+            const halpool_tensor_desc in = format.input.desc(Element<T>::kDtype), out = format.output.desc(Element<T>::kDtype);
+            T *const input = input_memory.place<T>(format.input, Flush::with_page_end);
             copy_input(c, format.input, input);
-            CanaryOutput output(format.output);
+            CanaryOutputOf<T> output(format.output);
             halpool_error error;
             ASSERT_EQ(halpool_avg_pool2d(&options, &in, input, &out, output.data(), &error), HALPOOL_OK)
                 << error.message;
             expect_golden_output(c, output);
         }
+}
+
+TEST(GoldenCasesOnTheChosenKernel, AgreeWithPyTorchInEveryMemoryFormat) {
+    for (const char *dtype : {"f32", "f64", "f16", "bf16", "i8", "u8", "i32", "i64"})
+        with_element(dtype, [](auto element) { expect_agreement_on_the_chosen_kernel<decltype(element)>(); });
 }
 
 }  // namespace

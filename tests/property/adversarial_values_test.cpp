@@ -225,7 +225,7 @@ TEST_P(AdversarialValues, WindowsWhollyInPaddingGiveZero) {
         }
 }
 
-HALPOOL_TEST_EVERY_KERNEL(AdversarialValues);
+HALPOOL_TEST_EVERY_KERNEL(AdversarialValues, "f32");
 
 }  // namespace
 }  // namespace halpool_test

@@ -1,5 +1,5 @@
-// Thousands of random problems, on every kernel that takes them, against the oracle in f64.
-//   HALPOOL_PROPERTY_CASES  how many (4000; 600 on devices beside the CPU)
+// Thousands of random problems, on every kernel that takes them, against the oracle.
+//   HALPOOL_PROPERTY_CASES  how many (4000; 600 on devices beside the CPU, and of each dtype beside float32)
 //   HALPOOL_PROPERTY_SEED   another series
 //   HALPOOL_PROPERTY_CASE   this one alone: the number a failure prints
 #include "guarded_execution.hpp"
@@ -19,18 +19,39 @@ namespace {
 // A test takes every `slices`-th of the cases, so that CTest can run several side by side.
 struct Slice {
     std::int32_t device;
+    std::string dtype;
     std::int64_t default_cases;
     int number, slices;
 };
 
 std::ostream &operator<<(std::ostream &out, const Slice &slice) {
-    return out << device_name(slice.device) << ", slice " << slice.number << " of " << slice.slices;
+    return out << device_name(slice.device) << ", " << slice.dtype << ", slice " << slice.number << " of " << slice.slices;
 }
 
 std::vector<Slice> slices_of(std::int32_t device, std::int64_t default_cases, int slices) {
     std::vector<Slice> all;
-    for (int i = 0; i < slices; ++i) all.push_back({device, default_cases, i, slices});
+    for (int i = 0; i < slices; ++i) all.push_back({device, "f32", default_cases, i, slices});
     return all;
+}
+
+std::vector<Slice> slices_of_other_dtypes() {
+    std::vector<Slice> all;
+    for (const char *dtype : {"f64", "f16", "bf16", "i8", "u8", "i32", "i64"}) all.push_back({HALPOOL_DEVICE_CPU, dtype, 600, 0, 1});
+    return all;
+}
+
+// The value as an element. Equal values give equal elements: some share memory. Integers of any size, or small ones.
+template <class T>
+T element_of(float value, bool small) {
+    if constexpr (std::is_same<T, float>::value) return value;
+    else if constexpr (std::is_same<T, double>::value) return double{value} * 1.00000000123;
+    else if constexpr (Element<T>::kFloat) return T::nearest(value);
+    else {
+        std::uint32_t bits;
+        std::memcpy(&bits, &value, sizeof bits);
+        const std::uint64_t any = Random(bits).next();
+        return static_cast<T>(small ? any % 7 : any);
+    }
 }
 
 std::int64_t from_environment(const char *variable, std::int64_t otherwise) {
@@ -38,20 +59,30 @@ std::int64_t from_environment(const char *variable, std::int64_t otherwise) {
     return value == nullptr || *value == '\0' ? otherwise : std::strtoll(value, nullptr, 10);
 }
 
-void expect_exact(const std::vector<Exact> &exact, const CanaryOutput &got) {
+template <class T>
+void expect_exact(const std::vector<Exact> &exact, const CanaryOutputOf<T> &got) {
     EXPECT_EQ(got.damage(), "");
     ASSERT_EQ(exact.size(), got.layout().count());
     for (std::size_t i = 0; i < exact.size(); ++i) {
         if (keeps_contract(got.value(i), exact[i])) continue;
-        ADD_FAILURE() << "element " << i << ": got " << got.value(i) << ", exact " << exact[i].value
-                      << ", allowed error " << allowed_error(exact[i]) << ", taps " << exact[i].taps;
+        ADD_FAILURE() << "element " << i << ": got " << Element<T>::number(got.value(i)) << ", exact " << exact[i].value
+                      << ", quotient " << exact[i].quotient << ", allowed error " << allowed_error<T>(exact[i]) << ", taps " << exact[i].taps;
         return;
     }
 }
 
-class RandomProblems : public ::testing::TestWithParam<Slice> {};
+class RandomProblems : public ::testing::TestWithParam<Slice> {
+public:
+    template <class T>
+    void keep_the_contract();
+};
 
 TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
+    with_element(GetParam().dtype, [&](auto element) { keep_the_contract<decltype(element)>(); });
+}
+
+template <class T>
+void RandomProblems::keep_the_contract() {
     const auto seed = static_cast<std::uint64_t>(from_environment("HALPOOL_PROPERTY_SEED", 20261123));
     const Slice slice = GetParam();
     const bool on_cpu = slice.device == HALPOOL_DEVICE_CPU;
@@ -59,7 +90,7 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
     const std::int64_t only = from_environment("HALPOOL_PROPERTY_CASE", -1);
     std::vector<KernelUnderTest> kernels;
     std::string unavailable;
-    for (const KernelUnderTest &kernel : kernels_of_device(slice.device)) {
+    for (const KernelUnderTest &kernel : kernels_of_device(slice.device, slice.dtype)) {
         if (kernel.available) kernels.push_back(kernel);
         else unavailable = kernel.target + ": " + kernel.target_reason;
     }
@@ -70,7 +101,8 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
 
     for (std::int64_t number = 0; number < count || number <= only; ++number) {
         if (only >= 0 ? number != only : number % slice.slices != slice.number) continue;
-        const RandomCase c = random_case(seed, number, !on_cpu);
+        RandomCase c = random_case(seed, number, !on_cpu);
+        c.problem.allow_any_dtype = true;
         const Ints shape = output_shape(c.problem);
         SCOPED_TRACE(::testing::Message()
                      << "HALPOOL_PROPERTY_SEED=" << seed << " HALPOOL_PROPERTY_CASE=" << number << ": "
@@ -78,7 +110,7 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
                      << " output strides " << ::testing::PrintToString(c.output.strides));
         {
             const halpool_avg_pool2d_options options = c.problem.c_options();
-            const halpool_tensor_desc in = c.input.desc();
+            const halpool_tensor_desc in = c.input.desc(Element<T>::kDtype);
             Ints said(4);
             halpool_error error;
             ASSERT_EQ(halpool_avg_pool2d_output_shape(&options, &in, said.data(), &error), HALPOOL_OK)
@@ -86,15 +118,17 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
             said.resize(shape.size());
             ASSERT_EQ(said, shape);
         }
-        const std::vector<Exact> exact = exact_output(c.problem, c.values);
-        const auto fill = [&](float *input) {
-            for (std::size_t i = 0; i < c.values.size(); ++i) input[c.input.offset(i)] = c.values[i];
+        std::vector<T> values;
+        for (const float value : c.values) values.push_back(element_of<T>(value, number % 3 == 0));
+        const std::vector<Exact> exact = exact_output(c.problem, values);
+        const auto fill = [&](T *input) {
+            for (std::size_t i = 0; i < values.size(); ++i) input[c.input.offset(i)] = values[i];
         };
-        CanaryOutput output(c.output);
+        CanaryOutputOf<T> output(c.output);
         Random random(seed ^ static_cast<std::uint64_t>(number));
         for (const KernelUnderTest &kernel : kernels) {
             SCOPED_TRACE(kernel.name);
-            const PlanAttempt attempt = make_plan(c.problem, c.input, c.output, kernel);
+            const PlanAttempt attempt = make_plan(c.problem, c.input, c.output, kernel, Element<T>::kDtype);
             if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) {
                 ASSERT_FALSE(kernel.is_reference()) << "the reference refused: " << attempt.error.message;
                 continue;
@@ -111,11 +145,11 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
             expect_exact(exact, output);
             if (HasFailure()) return;
             if (!on_cpu) continue;
-            const std::vector<std::uint32_t> whole = output.all_bits();
+            const auto whole = output.all_bits();
 
             // The same bits in parts, from memory that lies flush with the other page.
             const auto parts = static_cast<std::int32_t>(random.between(2, 9));
-            float *const input = memory.place(c.input, kBothFlushes[1 - flush]);
+            T *const input = memory.place<T>(c.input, kBothFlushes[1 - flush]);
             fill(input);
             output.refill();
             for (std::int32_t part = parts; part-- > 0;)
@@ -137,6 +171,7 @@ TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_CPU, 4000, 4)));
+INSTANTIATE_TEST_SUITE_P(CpuDtypes, RandomProblems, ::testing::ValuesIn(slices_of_other_dtypes()));
 INSTANTIATE_TEST_SUITE_P(Cuda, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_CUDA, 600, 2)));
 INSTANTIATE_TEST_SUITE_P(Vulkan, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_VULKAN, 600, 2)));
 

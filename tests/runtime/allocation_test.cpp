@@ -123,7 +123,7 @@ TEST_P(Execution, AllocatesNothing) {
     EXPECT_GT(executed, 0) << kernel.name << " took no problem at all";
 }
 
-HALPOOL_TEST_KERNELS_OF(Cpu, Execution, HALPOOL_DEVICE_CPU);
+HALPOOL_TEST_KERNELS_OF(Cpu, Execution, HALPOOL_DEVICE_CPU, "f32");
 
 }  // namespace
 }  // namespace halpool_test

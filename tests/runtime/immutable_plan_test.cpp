@@ -100,7 +100,7 @@ TEST_P(Plan, IsNotWrittenByItsExecution) {
     EXPECT_GT(executed, 0) << kernel.name << " took no problem at all";
 }
 
-HALPOOL_TEST_KERNELS_OF(Cpu, Plan, HALPOOL_DEVICE_CPU);
+HALPOOL_TEST_KERNELS_OF(Cpu, Plan, HALPOOL_DEVICE_CPU, "f32");
 
 }  // namespace
 }  // namespace halpool_test

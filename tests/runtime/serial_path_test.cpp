@@ -145,7 +145,7 @@ TEST(Pool, WithoutThreadsLeavesTheWorkToTheCaller) {
     no_threads = false;
 }
 
-HALPOOL_TEST_KERNELS_OF(Cpu, Execution, HALPOOL_DEVICE_CPU);
+HALPOOL_TEST_KERNELS_OF(Cpu, Execution, HALPOOL_DEVICE_CPU, "f32");
 
 }  // namespace
 }  // namespace halpool_test

@@ -214,7 +214,7 @@ TEST_P(Sharing, EightThreadsShareOnePlan) {
 }
 
 // Devices share the work out themselves.
-HALPOOL_TEST_KERNELS_OF(Cpu, Sharing, HALPOOL_DEVICE_CPU);
+HALPOOL_TEST_KERNELS_OF(Cpu, Sharing, HALPOOL_DEVICE_CPU, "f32");
 
 // ---- How many shares, and how large ------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ struct KernelType {
     std::uint8_t code, bits;
     std::uint16_t lanes;
 };
-inline constexpr KernelType kKernelFloat32{2, 32, 1};
+inline constexpr KernelType kKernelFloat32{2, 32, 1}, kKernelFloat64{2, 64, 1}, kKernelInt64{0, 64, 1};
 
 struct KernelBuffer {
     std::uint64_t device;
@@ -57,10 +57,10 @@ enum KernelArgument : int {
     kBorder,        // int32: Border
     kUniform,       // int32: 1 when all windows have one divisor
     kPitch,         // int32: WindowClass::lines: floats from a column to the next
-    kPositiveZero,  // float: +0.0, added last so that a sum of -0.0 gives +0.0 (a constant would be folded away)
-    kDivisorX,      // KernelBuffer float[output width]; a window's divisor is divisor_y[y] * divisor_x[x]
-    kDivisorY,      // KernelBuffer float[output height]
-    kReciprocal,    // KernelBuffer float[height class][output width]: 1 / (divisor_x[x] * d) in row d - 1, where d is
+    kPositiveZero,  // factor (see Factors): +0.0, added last so that a sum of -0.0 gives +0.0 (a constant would be folded away)
+    kDivisorX,      // KernelBuffer factor[output width]; a window's divisor is divisor_y[y] * divisor_x[x]
+    kDivisorY,      // KernelBuffer factor[output height]
+    kReciprocal,    // KernelBuffer factor[height class][output width]: 1 / (divisor_x[x] * d) in row d - 1, where d is
                     // divisor_y[y], a small integer. For kernels with `needs_reciprocal` alone, else one row;
                     // kernels of windows known at run time have one row as well where kUniform is 1
     kOutput,        // KernelBuffer
@@ -141,9 +141,31 @@ inline constexpr int kLineFloats = 3968, kLineRows = 4, kLineKernel = 64;  // th
 // What generators/ and the runtime both conclude of a fixed window. Planar ones of stride 1 walk down the plane
 // (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow). Planes of windows
 // side by side that no window leaves are one high plane.
-constexpr bool walks_down(bool planar, int stride_w) { return planar && stride_w == 1; }
+constexpr bool walks_down(bool f32, bool planar, int stride_w) { return f32 && planar && stride_w == 1; }
 constexpr bool lie_side_by_side(int kernel_h, int kernel_w, int stride_h, int stride_w) {
     return kernel_h == stride_h && kernel_w == stride_w;
+}
+
+// Of what type divisors and reciprocals are: the one in which sums of floats are divided. Integers are divided by way of
+// floats that make their quotients exact, but those of 64 bits as they are.
+enum class Factors : std::uint8_t { f32, f64, i64 };
+
+constexpr bool same_name(const char *a, const char *b) {
+    while (*a && *a == *b) ++a, ++b;
+    return *a == *b;
+}
+
+// What generators/ and the runtime both conclude of a dtype (KernelRow::dtype). fixed: of kernels for fixed windows, whose
+// sums of bytes are small.
+constexpr Factors factors_of(const char *dtype, bool fixed) {
+    const bool bytes = same_name(dtype, "i8") || same_name(dtype, "u8");
+    if (same_name(dtype, "i64")) return Factors::i64;
+    return same_name(dtype, "f64") || same_name(dtype, "i32") || (bytes && !fixed) ? Factors::f64 : Factors::f32;
+}
+
+// Taps that a window's sum may have: bytes are summed in 32 bits, and sums of int32 below 2^50 are divided exactly. 0: any.
+constexpr std::int64_t most_taps(const char *dtype) {
+    return same_name(dtype, "i32") ? std::int64_t{1} << 19 : same_name(dtype, "i8") || same_name(dtype, "u8") ? std::int64_t{1} << 23 : 0;
 }
 
 using KernelEntry = int (*)(void **arguments);

@@ -1,0 +1,109 @@
+#include "element_type.hpp"
+
+#include <halpool/internal/kernel_convention.h>
+
+using namespace Halide;
+using namespace Halide::ConciseCasts;
+
+namespace halpool {
+namespace {
+
+Type stored_type(const std::string &dtype) {
+    static const struct {
+        const char *name;
+        Type type;
+    } kAll[] = {{"f32", Float(32)}, {"f64", Float(64)}, {"f16", UInt(16)}, {"bf16", UInt(16)},
+                {"i8", Int(8)},     {"u8", UInt(8)},    {"i32", Int(32)},  {"i64", Int(64)}};
+    for (const auto &each : kAll) {
+        if (dtype == each.name) return each.type;
+    }
+    _halide_user_assert(false) << "unknown dtype '" << dtype << "'\n";
+    return {};
+}
+
+Expr bits32(uint32_t bits) { return Internal::make_const(UInt(32), static_cast<uint64_t>(bits)); }
+Expr float_of_bits(const Expr &bits) { return reinterpret<float>(bits); }
+Expr bits_of_float(const Expr &value) { return reinterpret<uint32_t>(value); }
+
+// As runtime/half_floats.hpp, which tests hold against all words.
+Expr float_of_half(const Expr &word) {
+    Expr magnitude = u32(word & u16(0x7fff)), sign = u32(word & u16(0x8000)) << 16, shifted = magnitude << 13;
+    Expr denormal = bits_of_float(float_of_bits(shifted + bits32(113u << 23)) - 0x1p-14f);
+    Expr normal = shifted + bits32(112u << 23), beyond = shifted | bits32(0x7f800000u);
+    return float_of_bits(sign | select(i32(magnitude) < 0x400, denormal, i32(magnitude) >= 0x7c00, beyond, normal));
+}
+
+Expr half_of_float(const Expr &value) {
+    Expr bits = bits_of_float(value), sign = (bits >> 16) & bits32(0x8000u), magnitude = bits & bits32(0x7fffffffu), signless = i32(magnitude);
+    Expr nan = ((magnitude >> 13) & bits32(0x1ffu)) | bits32(0x7e00u);
+    Expr denormal = bits_of_float(strict_float(float_of_bits(magnitude) + 0.5f)) - bits32(0x3f000000u);
+    Expr normal = (magnitude - bits32(112u << 23) + bits32(0xfffu) + ((magnitude >> 13) & bits32(1u))) >> 13;
+    Expr half = select(signless > 0x7f800000, nan, signless >= 0x47800000, bits32(0x7c00u), signless < 0x38800000, denormal, normal);
+    return u16(sign | half);
+}
+
+Expr float_of_bfloat(const Expr &word) { return float_of_bits(u32(word) << 16); }
+
+Expr bfloat_of_float(const Expr &value) {
+    Expr bits = bits_of_float(value);
+    Expr nearest = (bits + bits32(0x7fffu) + ((bits >> 16) & bits32(1u))) >> 16, nan = (bits >> 16) | bits32(0x40u);
+    return u16(select(i32(bits & bits32(0x7fffffffu)) > 0x7f800000, nan, nearest));
+}
+
+}  // namespace
+
+ElementType::ElementType(const std::string &dtype, int fixed_taps, const Target &target)
+    : stored(stored_type(dtype)),
+      format_(dtype == "f16" ? Format::half : dtype == "bf16" ? Format::bfloat16 : Format::plain),
+      native_halves_(target.has_feature(Target::F16C) || target.has_feature(Target::ARMFp16)) {
+    const Factors factors = factors_of(dtype.c_str(), fixed_taps > 0);
+    factor = factors == Factors::f32 ? Float(32) : factors == Factors::f64 ? Float(64) : Int(64);
+    if (format_ != Format::plain) {
+        sum = Float(32);
+    } else if (stored.is_float()) {
+        sum = stored;
+    } else if (stored.bits() == 8) {
+        const int most = stored.is_uint() ? 0xffff / 0xff : 0x8000 / 0x80;  // taps of 16 bits
+        const int bits = fixed_taps > 0 && fixed_taps <= most ? 16 : 32;
+        sum = stored.is_uint() && bits == 16 ? UInt(16) : Int(bits);
+    } else {
+        // Sums of int64 wrap; Halide's signed ones must not.
+        sum = stored.bits() == 64 ? UInt(64) : Int(64);
+    }
+}
+
+Expr ElementType::widened(const Expr &element) const {
+    switch (format_) {
+    case Format::half: return native_halves_ ? cast<float>(reinterpret<float16_t>(element)) : float_of_half(element);
+    case Format::bfloat16: return float_of_bfloat(element);
+    default: return cast(sum, element);
+    }
+}
+
+Expr ElementType::rounded(const Expr &mean) const {
+    switch (format_) {
+    case Format::half: return native_halves_ ? reinterpret<uint16_t>(cast<float16_t>(mean)) : half_of_float(mean);
+    case Format::bfloat16: return bfloat_of_float(mean);
+    default: return cast(stored, mean);
+    }
+}
+
+Expr ElementType::quotient(const Expr &sum, const Expr &divisor) const {
+    if (!factor.is_float()) {
+        // The quotient of the lowest and -1 is none of the processor's.
+        Expr negated = divisor == cast(factor, -1), dividend = select(negated, cast(this->sum, 0) - sum, sum);
+        return cast(stored, div_round_to_zero(cast(factor, dividend), select(negated, cast(factor, 1), divisor)));
+    }
+    return quotient_by_reciprocal(sum, cast(factor, 1) / divisor);
+}
+
+// Half of the last place is more than the errors of two roundings come to (most_taps of kernel_convention.h), and leaves whole
+// quotients whole.
+Expr ElementType::quotient_by_reciprocal(const Expr &sum, const Expr &reciprocal) const {
+    Expr dividend = cast(factor, sum.type().bits() < 32 ? cast<int32_t>(sum) : sum), half = cast(factor, 0.5f);
+    if (!stored.is_uint()) half = select(dividend < 0, -half, half);
+    const Type whole = sum.type().bits() == 64 ? Int(64) : Int(32);
+    return saturating_cast(stored, cast(whole, (dividend + half) * reciprocal));
+}
+
+}  // namespace halpool

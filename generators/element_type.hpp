@@ -1,0 +1,34 @@
+// What a kernel does with the elements of a dtype: how they are read, added up, divided and written.
+#ifndef HALPOOL_GENERATORS_ELEMENT_TYPE_HPP
+#define HALPOOL_GENERATORS_ELEMENT_TYPE_HPP
+
+#include "Halide.h"
+
+#include <string>
+
+namespace halpool {
+
+struct ElementType {
+    // dtype: a KernelRow::dtype. fixed_taps: of kernels for one window alone, what it has; 0: other kernels.
+    ElementType(const std::string &dtype, int fixed_taps, const Halide::Target &target);
+
+    Halide::Type stored;   // in memory; the 16-bit floats are words, for Halide loses NaNs where they are not native
+    Halide::Type sum;      // of what is added up
+    Halide::Type factor;   // of divisors and reciprocals: Factors of kernel_convention.h
+
+    bool is_float() const { return sum.is_float(); }
+    Halide::Expr widened(const Halide::Expr &element) const;  // to `sum`
+    Halide::Expr rounded(const Halide::Expr &mean) const;     // a float mean, to the nearest element
+    // A sum of integers, divided: truncated toward zero. What does not fit the element is its largest or least
+    // value; sums of int64, and their quotients, wrap.
+    Halide::Expr quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;
+    Halide::Expr quotient_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal) const;
+
+private:
+    enum class Format { plain, half, bfloat16 } format_;
+    bool native_halves_;
+};
+
+}  // namespace halpool
+
+#endif
