@@ -20,12 +20,13 @@ import time
 
 from peer_process import PeerFailed, PeerProcess, Unsupported
 from results import Row, Table, summary
-from workload import read_workloads
+from workload import DTYPES, read_workloads
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Of each device; its bound is the cost of moving the data.
 PEERS = {"cpu": ("onednn", "onnxruntime", "opencv", "scipy", "torch"), "cuda": ("cudnn", "torch")}
 BOUND = {"cpu": "roofline", "cuda": "copy"}
+GROUPS = ("judged", "dtypes")  # that run unless others are named
 WORKLOADS = {"cpu": HERE / "workloads.json", "cuda": HERE / "workloads_cuda.json"}
 ROUNDS = 5
 REPETITIONS = 3  # a round, of calls that take long
@@ -219,8 +220,8 @@ def run_pass(threads, rows, table, options, report):
             except Unsupported as reason:
                 print(table.unsupported(str(workload), layout, threads, reason), flush=True)
                 continue
-            entry = {"workload": workload.name, "problem": str(workload), "layout": layout, "threads": threads,
-                     "peers": figures}
+            entry = {"workload": workload.name, "problem": str(workload), "dtype": workload.dtype, "layout": layout,
+                     "threads": threads, "peers": figures}
             report["rows"].append(entry)
             print(table.line(Row(entry, BOUND[options.device]), workload.bytes()), flush=True)
     except PeerFailed as failure:
@@ -258,7 +259,7 @@ def parse_arguments():
                         help="cuda: against a device-to-device copy, and cuDNN and PyTorch where they are installed")
     parser.add_argument("--workloads", type=pathlib.Path, metavar="FILE",
                         help="the problems (default: benchmarks/workloads.json, which shows the form, or workloads_cuda.json)")
-    parser.add_argument("--all", action="store_true", help='the rows of group "more" as well')
+    parser.add_argument("--all", action="store_true", help=f"the rows of every group, not only of {' and '.join(GROUPS)}")
     parser.add_argument("--only", type=re.compile, metavar="REGEX",
                         help='rows to run, of every group, by name and layout: --only "^W[345].* nhwc"')
     parser.add_argument("--peers", metavar="LIST",
@@ -309,9 +310,9 @@ def chosen_rows(options):
             return False
         if options.only:
             return options.only.search(f"{workload.name} {layout}")
-        return options.all or workload.group == "judged"
+        return options.all or workload.group in GROUPS
 
-    layouts, workloads = read_workloads(options.workloads)
+    layouts, workloads = read_workloads(options.workloads, dtypes=DTYPES)
     return [(workload, layout) for workload in workloads for layout in layouts if chosen(workload, layout)]
 
 

@@ -52,13 +52,9 @@ public:
         Buffer &operator=(const Buffer &) = delete;
 
         Pointer address() const { return pointer_; }
-        float *data() const { return reinterpret_cast<float *>(pointer_); }
-        void upload(const float *from, std::size_t elements) const {
-            check(device_.upload_(pointer_, from, elements * sizeof(float)), "cuMemcpyHtoD");
-        }
-        void download(float *to, std::size_t elements) const {
-            check(device_.download_(to, pointer_, elements * sizeof(float)), "cuMemcpyDtoH");
-        }
+        void *data() const { return reinterpret_cast<void *>(pointer_); }
+        void upload(const void *from, std::size_t bytes) const { check(device_.upload_(pointer_, from, bytes), "cuMemcpyHtoD"); }
+        void download(void *to, std::size_t bytes) const { check(device_.download_(to, pointer_, bytes), "cuMemcpyDtoH"); }
 
     private:
         const CudaDevice &device_;
@@ -80,16 +76,16 @@ private:
 
 // The tensors of a workload on the device.
 struct CudaTensors {
-    CudaTensors(const CudaDevice &device, const Workload &w, const float *values)
-        : device(device), input(device, w.input_elements() * sizeof(float)), output(device, w.output_elements() * sizeof(float)) {
-        input.upload(values, w.input_elements());
+    CudaTensors(const CudaDevice &device, const Workload &w, const void *values)
+        : device(device), input(device, w.input_bytes()), output(device, w.output_bytes()) {
+        input.upload(values, w.input_bytes());
     }
 
     // launch queues the work on the default stream.
-    Operation operation(std::string name, std::function<void()> launch, const Workload &w, float *host_output,
+    Operation operation(std::string name, std::function<void()> launch, const Workload &w, void *host_output,
                         std::shared_ptr<CudaTensors> self) const {
         return {std::move(name), std::move(launch), [self] { self->device.synchronize(); },
-                [self, host_output, elements = w.output_elements()] { self->output.download(host_output, elements); }};
+                [self, host_output, bytes = w.output_bytes()] { self->output.download(host_output, bytes); }};
     }
 
     const CudaDevice &device;

@@ -2,8 +2,9 @@
 // bench.py commands it. A peer is a process: its threads, its allocator and its faults are its own.
 //
 //   ready                                          -> ok VERSION              of the library; may be empty
-//   setup LAYOUT N C H W KH KW SH SW PH PW INCLUDE -> ok NANOSECONDS          estimated; the output is there. A further
-//                                                                             1: ceil_mode, which halpool alone does
+//   setup LAYOUT N C H W KH KW SH SW PH PW INCLUDE -> ok NANOSECONDS          estimated; the output is there. Further
+//                                                                             words: 1, ceil_mode, which halpool alone
+//                                                                             does; a dtype other than f32
 //   run REPETITIONS                                -> ok NAME NANOSECONDS...  of a call, one figure a repetition
 //   write PATH                                     -> ok                      the output's bytes
 //   compare PATH                                   -> ok DIFFERENCE           the largest against such a file
@@ -18,6 +19,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -27,15 +29,38 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bench {
+
+enum class DType { f32, f64, f16, bf16, i8, u8 };
+
+inline DType dtype_named(const std::string &name) {
+    static const std::pair<const char *, DType> kNames[] = {{"f32", DType::f32}, {"f64", DType::f64}, {"f16", DType::f16},
+                                                            {"bf16", DType::bf16}, {"i8", DType::i8}, {"u8", DType::u8}};
+    for (const auto &known : kNames)
+        if (name == known.first) return known.second;
+    throw std::runtime_error("no such dtype: " + name);
+}
+
+inline std::size_t element_bytes(DType dtype) {
+    switch (dtype) {
+        case DType::f64: return 8;
+        case DType::f16:
+        case DType::bf16: return 2;
+        case DType::i8:
+        case DType::u8: return 1;
+        default: return 4;
+    }
+}
 
 struct Workload {
     std::string layout;  // "nchw" or "nhwc"
     std::int64_t n, c, h, w;
     std::int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     bool count_include_pad, ceil_mode;
+    DType dtype;
 
     bool channels_last() const { return layout == "nhwc"; }
     std::int64_t output_h() const { return pooled(h, kernel_h, stride_h, pad_h); }
@@ -46,6 +71,8 @@ struct Workload {
     }
     std::size_t input_elements() const { return static_cast<std::size_t>(n * c * h * w); }
     std::size_t output_elements() const { return static_cast<std::size_t>(n * c * output_h() * output_w()); }
+    std::size_t input_bytes() const { return input_elements() * element_bytes(dtype); }
+    std::size_t output_bytes() const { return output_elements() * element_bytes(dtype); }
 };
 
 // One way to do the workload; where a peer has several, the fastest counts.
@@ -60,33 +87,86 @@ struct Unsupported : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+inline void need_f32(const Workload &workload) {
+    if (workload.dtype != DType::f32) throw Unsupported("f32 alone");
+}
+
 // The same allocation in every peer, so that none has luckier addresses than another.
 class Buffer {
 public:
     Buffer() = default;
-    explicit Buffer(std::size_t elements) {
-        const std::size_t bytes = (elements * sizeof(float) + 63) / 64 * 64;
-        data_.reset(static_cast<float *>(std::aligned_alloc(64, bytes)));
+    explicit Buffer(std::size_t bytes) {
+        const std::size_t whole = (bytes + 63) / 64 * 64;
+        data_.reset(std::aligned_alloc(64, whole));
         if (!data_) throw std::bad_alloc();
-        std::fill_n(data_.get(), bytes / sizeof(float), 0.0f);
+        std::memset(data_.get(), 0, whole);
     }
-    float *data() const { return data_.get(); }
+    void *data() const { return data_.get(); }
 
 private:
     struct Free {
-        void operator()(float *data) const { std::free(data); }
+        void operator()(void *data) const { std::free(data); }
     };
-    std::unique_ptr<float, Free> data_;
+    std::unique_ptr<void, Free> data_;
 };
 
-// A hash of the index, in [-1, 1): the same tensor in every peer, without denormals, NaN and patterns.
-inline void fill(float *data, std::size_t elements) {
+template <class T>
+T load(const void *data, std::size_t i) {
+    T value;
+    std::memcpy(&value, static_cast<const char *>(data) + i * sizeof value, sizeof value);
+    return value;
+}
+
+template <class T>
+void store(void *data, std::size_t i, T value) {
+    std::memcpy(static_cast<char *>(data) + i * sizeof value, &value, sizeof value);
+}
+
+// The number that element i stands for.
+inline double number(DType dtype, const void *data, std::size_t i) {
+    switch (dtype) {
+        case DType::f32: return load<float>(data, i);
+        case DType::f64: return load<double>(data, i);
+        case DType::i8: return load<std::int8_t>(data, i);
+        case DType::u8: return load<std::uint8_t>(data, i);
+        case DType::bf16: {  // the upper half of a float
+            const std::uint32_t bits = static_cast<std::uint32_t>(load<std::uint16_t>(data, i)) << 16;
+            return load<float>(&bits, 0);
+        }
+        case DType::f16: break;
+    }
+    const std::uint16_t bits = load<std::uint16_t>(data, i);
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double magnitude = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+    if (exponent == 31)
+        magnitude = fraction != 0 ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
+    return bits >> 15 != 0 ? -magnitude : magnitude;
+}
+
+// A hash of the index, the same tensor in every peer. Floats: in [-1, 1), without denormals, NaN and patterns, and of no
+// more bits than the dtype has, so that their conversion is no rounding. Integers: of the whole range.
+inline void fill(DType dtype, void *data, std::size_t elements) {
+    const int significant = dtype == DType::bf16 ? 8 : dtype == DType::f16 ? 11 : 24;
+    const float unit = std::ldexp(1.0f, 1 - significant);
     for (std::size_t i = 0; i < elements; ++i) {
         std::uint32_t bits = static_cast<std::uint32_t>(i) * 2654435761u;
         bits ^= bits >> 15;
         bits *= 2246822519u;
         bits ^= bits >> 13;
-        data[i] = static_cast<float>(bits >> 8) * 0x1p-23f - 1.0f;
+        const float value = static_cast<float>(bits >> (32 - significant)) * unit - 1.0f;
+        const std::uint32_t float_bits = load<std::uint32_t>(&value, 0);
+        switch (dtype) {
+            case DType::f32: store(data, i, value); break;
+            case DType::f64: store(data, i, static_cast<double>(value)); break;
+            case DType::i8:
+            case DType::u8: store(data, i, static_cast<std::uint8_t>(bits >> 24)); break;
+            case DType::bf16: store(data, i, static_cast<std::uint16_t>(float_bits >> 16)); break;
+            case DType::f16: {  // another bias, and 13 bits of the fraction less, which are zeros
+                const std::uint32_t magnitude = value == 0 ? 0 : ((float_bits & 0x7fffffffu) - (112u << 23)) >> 13;
+                store(data, i, static_cast<std::uint16_t>((float_bits >> 16 & 0x8000u) | magnitude));
+                break;
+            }
+        }
     }
 }
 
@@ -136,7 +216,7 @@ private:
 // Plan gets a workload and buffers for its input and its output, both of the larger one's size.
 class Peer {
 public:
-    using Plan = std::function<std::vector<Operation>(const Workload &, const float *input, float *output)>;
+    using Plan = std::function<std::vector<Operation>(const Workload &, const void *input, void *output)>;
 
     explicit Peer(Plan plan, std::string version = "") : plan_(std::move(plan)), version_(std::move(version)) {}
 
@@ -167,7 +247,14 @@ private:
             command >> w.layout >> w.n >> w.c >> w.h >> w.w >> w.kernel_h >> w.kernel_w >> w.stride_h >>
                 w.stride_w >> w.pad_h >> w.pad_w >> w.count_include_pad;
             if (!command) throw std::runtime_error("setup: not a workload");
-            if (!(command >> w.ceil_mode)) w.ceil_mode = false;
+            w.ceil_mode = false;
+            w.dtype = DType::f32;
+            for (std::string word; command >> word;) {
+                if (word == "1")
+                    w.ceil_mode = true;
+                else
+                    w.dtype = dtype_named(word);
+            }
             set_up(w);
             answer << ' ' << fastest([](const Measurement &m) { return m.call_ns(); }).second;
         } else if (verb == "run") {
@@ -178,7 +265,7 @@ private:
             command >> path;
             for (const Measurement &measurement : measurements_) measurement.fetch();
             std::ofstream file(path, std::ios::binary);
-            file.write(reinterpret_cast<const char *>(output_.data()), output_bytes());
+            file.write(static_cast<const char *>(output_.data()), static_cast<std::streamsize>(workload_.output_bytes()));
             if (!file.flush()) throw std::runtime_error("cannot write " + path);
         } else if (verb == "compare") {
             command >> path;
@@ -192,12 +279,12 @@ private:
     void set_up(const Workload &workload) {
         measurements_.clear();
         workload_ = workload;
-        const std::size_t elements = std::max(workload.input_elements(), workload.output_elements());
+        const std::size_t bytes = std::max(workload.input_bytes(), workload.output_bytes());
         input_ = Buffer();
         output_ = Buffer();
-        input_ = Buffer(elements);
-        output_ = Buffer(elements);
-        fill(input_.data(), workload.input_elements());
+        input_ = Buffer(bytes);
+        output_ = Buffer(bytes);
+        fill(workload.dtype, input_.data(), workload.input_elements());
         for (Operation &operation : plan_(workload_, input_.data(), output_.data()))
             measurements_.emplace_back(std::move(operation));
     }
@@ -224,18 +311,15 @@ private:
         return best;
     }
 
-    std::streamsize output_bytes() const {
-        return static_cast<std::streamsize>(workload_.output_elements() * sizeof(float));
-    }
-
     double difference(const std::string &path) const {
-        std::vector<float> expected(workload_.output_elements());
+        std::vector<char> expected(workload_.output_bytes());
         std::ifstream file(path, std::ios::binary);
-        if (!file.read(reinterpret_cast<char *>(expected.data()), output_bytes()))
+        if (!file.read(expected.data(), static_cast<std::streamsize>(expected.size())))
             throw std::runtime_error("cannot read " + path);
         double largest = 0;
-        for (std::size_t i = 0; i < expected.size(); ++i) {
-            const double difference = std::abs(static_cast<double>(expected[i]) - output_.data()[i]);
+        for (std::size_t i = 0; i < workload_.output_elements(); ++i) {
+            const double difference =
+                std::abs(number(workload_.dtype, expected.data(), i) - number(workload_.dtype, output_.data(), i));
             // Not std::max: a NaN must not get lost.
             if (!(difference <= largest)) largest = difference;
         }

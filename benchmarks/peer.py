@@ -7,6 +7,8 @@ import time
 import numpy
 
 BATCH_NS = 20e3
+# numpy has no bf16: its bits.
+DTYPES = {"f32": numpy.float32, "f64": numpy.float64, "f16": numpy.float16, "bf16": numpy.uint16, "i8": numpy.int8, "u8": numpy.uint8}
 
 
 class Unsupported(Exception):
@@ -16,8 +18,9 @@ class Unsupported(Exception):
 class Workload:
     """What the command `setup` says."""
 
-    def __init__(self, layout, *numbers):
-        n, c, h, w, kh, kw, sh, sw, ph, pw, include = map(int, numbers)
+    def __init__(self, layout, *words):
+        n, c, h, w, kh, kw, sh, sw, ph, pw, include = map(int, words[:11])
+        self.dtype, = words[11:] or ("f32",)
         self.layout = layout
         self.input_shape = [n, c, h, w]
         self.output_shape = [n, c, (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1]
@@ -34,25 +37,39 @@ class Workload:
                 [o * k for o, k in zip(self.output_shape[2:], self.kernel)] == self.input_shape[2:])
 
 
-def aligned(elements):
-    raw = numpy.zeros(elements + 16, numpy.float32)
-    skip = -raw.ctypes.data % 64 // 4
-    return raw[skip:skip + elements]
+def aligned(elements, dtype):
+    size = elements * numpy.dtype(dtype).itemsize
+    raw = numpy.zeros(size + 64, numpy.uint8)
+    skip = -raw.ctypes.data % 64
+    return raw[skip:skip + size].view(dtype)
 
 
-def fill(data):
+def numbers(data, dtype):
+    """What the elements stand for."""
+    if dtype == "bf16":
+        data = (data.astype(numpy.uint32) << numpy.uint32(16)).view(numpy.float32)
+    return data.astype(numpy.float64)
+
+
+def fill(data, dtype):
     bits = numpy.arange(data.size, dtype=numpy.uint32)
     bits *= numpy.uint32(2654435761)
     bits ^= bits >> numpy.uint32(15)
     bits *= numpy.uint32(2246822519)
     bits ^= bits >> numpy.uint32(13)
-    data[:] = (bits >> numpy.uint32(8)).astype(numpy.float32) * numpy.float32(2.0 ** -23) - numpy.float32(1)
+    if dtype in ("i8", "u8"):
+        data[:] = (bits >> numpy.uint32(24)).astype(numpy.uint8).view(data.dtype)
+        return
+    significant = {"bf16": 8, "f16": 11}.get(dtype, 24)
+    values = (bits >> numpy.uint32(32 - significant)).astype(numpy.float32) * numpy.float32(2.0 ** (1 - significant)) - numpy.float32(1)
+    data[:] = values.view(numpy.uint32) >> numpy.uint32(16) if dtype == "bf16" else values
 
 
 class Peer:
     """A subclass has `name`, `version`, prepare() and execute(); and finish() and fetch() where it works
     asynchronously."""
     batch_ns = BATCH_NS
+    dtypes = ("f32",)
 
     def why_not(self, workload):
         """A reason, where the library does not do this."""
@@ -84,12 +101,13 @@ class Peer:
 
     def setup(self, *words):
         workload = Workload(*words)
-        reason = self.why_not(workload)
+        reason = self.why_not(workload) if workload.dtype in self.dtypes else f"{', '.join(self.dtypes)} alone"
         if reason:
             raise Unsupported(reason)
-        self.input = aligned(math.prod(workload.input_shape))
-        self.output = aligned(math.prod(workload.output_shape))
-        fill(self.input)
+        self.dtype = workload.dtype
+        self.input = aligned(math.prod(workload.input_shape), DTYPES[self.dtype])
+        self.output = aligned(math.prod(workload.output_shape), DTYPES[self.dtype])
+        fill(self.input, self.dtype)
         self.prepare(workload)
         self.call_ns = self.time(1)
         for _ in range(5):
@@ -110,8 +128,8 @@ class Peer:
 
     def compare(self, path):
         self.fetch()
-        expected = numpy.fromfile(path, numpy.float32, self.output.size)
-        return [float(numpy.abs(expected.astype(numpy.float64) - self.output).max())]
+        expected = numpy.fromfile(path, self.output.dtype, self.output.size)
+        return [float(numpy.abs(numbers(expected, self.dtype) - numbers(self.output, self.dtype)).max())]
 
     def serve(self):
         for line in sys.stdin:

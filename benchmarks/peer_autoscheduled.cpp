@@ -24,7 +24,7 @@ const std::vector<Kernel> kKernels = {
 
 // A dense tensor; not to be copied: the buffer points into it.
 struct Tensor {
-    Tensor(const bench::Workload &w, const float *data, std::int64_t height, std::int64_t width) {
+    Tensor(const bench::Workload &w, const void *data, std::int64_t height, std::int64_t width) {
         const std::int64_t planar[] = {width, height, w.c, w.n}, channels_last[] = {w.c, width, height, w.n};
         std::int64_t stride = 1;
         for (int i = 0; i < 4; ++i) {
@@ -32,7 +32,7 @@ struct Tensor {
             dimensions[i] = halide_dimension_t(0, static_cast<std::int32_t>(extent), static_cast<std::int32_t>(stride));
             stride *= extent;
         }
-        buffer.host = reinterpret_cast<std::uint8_t *>(const_cast<float *>(data));
+        buffer.host = static_cast<std::uint8_t *>(const_cast<void *>(data));
         buffer.type = halide_type_of<float>();
         buffer.dimensions = 4;
         buffer.dim = dimensions;
@@ -51,7 +51,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     const std::string prefix = std::string(argv[1]) + ' ' + argv[2] + ' ';
-    const auto plan = [&](const bench::Workload &w, const float *input, float *output) {
+    const auto plan = [&](const bench::Workload &w, const void *input, void *output) {
+        bench::need_f32(w);
         std::ostringstream key;
         key << prefix << w.layout;
         for (const std::int64_t number : {w.n, w.c, w.h, w.w, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, w.pad_h, w.pad_w})

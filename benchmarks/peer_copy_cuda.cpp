@@ -4,9 +4,9 @@
 
 int main() {
     std::unique_ptr<bench::CudaDevice> device;
-    const auto plan = [&](const bench::Workload &w, const float *, float *) {
+    const auto plan = [&](const bench::Workload &w, const void *, void *) {
         if (!device) device = std::make_unique<bench::CudaDevice>();
-        const std::size_t bytes = (w.input_elements() + w.output_elements()) * sizeof(float) / 2;
+        const std::size_t bytes = (w.input_bytes() + w.output_bytes()) / 2;
         const auto from = std::make_shared<bench::CudaDevice::Buffer>(*device, bytes);
         const auto to = std::make_shared<bench::CudaDevice::Buffer>(*device, bytes);
         const bench::CudaDevice *gpu = device.get();

@@ -41,7 +41,8 @@ struct Cudnn {
 int main() {
     std::unique_ptr<bench::CudaDevice> device;
     std::unique_ptr<Cudnn> cudnn;
-    const auto plan = [&](const bench::Workload &w, const float *input, float *output) {
+    const auto plan = [&](const bench::Workload &w, const void *input, void *output) {
+        bench::need_f32(w);
         if (!device) device = std::make_unique<bench::CudaDevice>();
         if (!cudnn) cudnn = std::make_unique<Cudnn>();
         const int format = w.channels_last() ? kNhwc : kNchw;

@@ -4,6 +4,21 @@
 
 #include <halpool/halpool.hpp>
 
+namespace {
+
+halpool::DType dtype_of(const bench::Workload &w) {
+    switch (w.dtype) {
+        case bench::DType::f64: return halpool::DType::f64;
+        case bench::DType::f16: return halpool::DType::f16;
+        case bench::DType::bf16: return halpool::DType::bf16;
+        case bench::DType::i8: return halpool::DType::i8;
+        case bench::DType::u8: return halpool::DType::u8;
+        default: return halpool::DType::f32;
+    }
+}
+
+}  // namespace
+
 int main(int argc, char **argv) {
     int threads = 1;
     halpool::PlanOptions forced;
@@ -14,7 +29,7 @@ int main(int argc, char **argv) {
         if (option == "--kernel") forced.kernel = value;
     }
 
-    const auto plan = [&](const bench::Workload &w, const float *input, float *output) {
+    const auto plan = [&](const bench::Workload &w, const void *input, void *output) {
         const auto format = w.channels_last() ? halpool::MemoryFormat::channels_last
                                               : halpool::MemoryFormat::contiguous;
         halpool::AvgPool2dOptions options;
@@ -22,10 +37,11 @@ int main(int argc, char **argv) {
         options.padding = {w.pad_h, w.pad_w};
         options.count_include_pad = w.count_include_pad;
         options.ceil_mode = w.ceil_mode;
+        options.allow_any_dtype = true;
         try {
             const auto pool = std::make_shared<halpool::AvgPool2dPlan>(
-                halpool::TensorDesc({w.n, w.c, w.h, w.w}, halpool::DType::f32, format),
-                halpool::TensorDesc({w.n, w.c, w.output_h(), w.output_w()}, halpool::DType::f32, format),
+                halpool::TensorDesc({w.n, w.c, w.h, w.w}, dtype_of(w), format),
+                halpool::TensorDesc({w.n, w.c, w.output_h(), w.output_w()}, dtype_of(w), format),
                 halpool::IntList{w.kernel_h, w.kernel_w}, options, forced);
             return std::vector<bench::Operation>{
                 {pool->kernel(), [pool, input, output, threads] { pool->execute(input, output, threads); }}};

@@ -14,7 +14,8 @@ int main(int argc, char **argv) {
     }
 
     std::unique_ptr<bench::CudaDevice> device;
-    const auto plan = [&](const bench::Workload &w, const float *input, float *output) {
+    const auto plan = [&](const bench::Workload &w, const void *input, void *output) {
+        bench::need_f32(w);
         if (!device) device = std::make_unique<bench::CudaDevice>();
         const auto format = w.channels_last() ? halpool::MemoryFormat::channels_last
                                               : halpool::MemoryFormat::contiguous;

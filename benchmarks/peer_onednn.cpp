@@ -11,6 +11,18 @@ void check(dnnl_status_t status) {
     if (status != dnnl_success) throw std::runtime_error("oneDNN: status " + std::to_string(status));
 }
 
+dnnl::memory::data_type type_of(const bench::Workload &w) {
+    using type = dnnl::memory::data_type;
+    switch (w.dtype) {
+        case bench::DType::f64: return type::f64;
+        case bench::DType::f16: return type::f16;
+        case bench::DType::bf16: return type::bf16;
+        case bench::DType::i8: return type::s8;
+        case bench::DType::u8: return type::u8;
+        default: return type::f32;
+    }
+}
+
 struct Pooling {
     dnnl::memory input, output;
     dnnl::pooling_forward primitive;
@@ -29,19 +41,21 @@ struct Pooling {
 int main() {
     dnnl::engine engine(dnnl::engine::kind::cpu, 0);
 
-    const auto plan = [&](const bench::Workload &w, const float *input, float *output) {
+    const auto plan = [&](const bench::Workload &w, const void *input, void *output) {
         const auto tag = w.channels_last() ? dnnl::memory::format_tag::nhwc : dnnl::memory::format_tag::nchw;
-        const dnnl::memory::desc source({w.n, w.c, w.h, w.w}, dnnl::memory::data_type::f32, tag);
-        const dnnl::memory::desc destination({w.n, w.c, w.output_h(), w.output_w()}, dnnl::memory::data_type::f32,
-                                             tag);
+        const dnnl::memory::desc source({w.n, w.c, w.h, w.w}, type_of(w), tag);
+        const dnnl::memory::desc destination({w.n, w.c, w.output_h(), w.output_w()}, type_of(w), tag);
         const auto algorithm = w.count_include_pad ? dnnl::algorithm::pooling_avg_include_padding
                                                    : dnnl::algorithm::pooling_avg_exclude_padding;
+        // Empty where oneDNN has none: f64 is for GPUs, f16 for CPUs that compute with it.
         const dnnl::pooling_forward::primitive_desc chosen(
             engine, dnnl::prop_kind::forward_inference, algorithm, source, destination, {w.stride_h, w.stride_w},
-            {w.kernel_h, w.kernel_w}, {0, 0}, {w.pad_h, w.pad_w}, {w.pad_h, w.pad_w});
+            {w.kernel_h, w.kernel_w}, {0, 0}, {w.pad_h, w.pad_w}, {w.pad_h, w.pad_w}, dnnl::primitive_attr(),
+            /*allow_empty*/ true);
+        if (!chosen) throw bench::Unsupported("oneDNN has no such pooling on this CPU");
 
         const auto pool = std::make_shared<Pooling>();
-        pool->input = dnnl::memory(source, engine, const_cast<float *>(input));
+        pool->input = dnnl::memory(source, engine, const_cast<void *>(input));
         pool->output = dnnl::memory(destination, engine, output);
         pool->primitive = dnnl::pooling_forward(chosen);
         pool->stream = dnnl::stream(engine);

@@ -15,6 +15,7 @@ MAX_CHANNELS = 128  # CV_CN_MAX of OpenCV 5
 
 class OpenCv(peer.Peer):
     version = cv2.__version__
+    dtypes = ("f32", "f64", "u8")
 
     def __init__(self, threads):
         cv2.setNumThreads(threads)
@@ -26,6 +27,8 @@ class OpenCv(peer.Peer):
             return f"OpenCV's images have at most {MAX_CHANNELS} channels"
         if not workload.filters_an_image() and not workload.tiles_the_image():
             return "OpenCV has neither a box filter nor an area resize for this"
+        if workload.dtype == "f64" and not workload.filters_an_image():
+            return "OpenCV's area resize multiplies by an f32, of f64 too"
         return None
 
     def prepare(self, workload):

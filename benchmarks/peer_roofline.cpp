@@ -84,12 +84,12 @@ int main(int argc, char **argv) {
         };
     };
 
-    const auto plan = [&](const bench::Workload &w, const float *input, float *output) {
-        const char *from = reinterpret_cast<const char *>(input);
-        char *to = reinterpret_cast<char *>(output);
+    const auto plan = [&](const bench::Workload &w, const void *input, void *output) {
+        const char *from = static_cast<const char *>(input);
+        char *to = static_cast<char *>(output);
         // Whole cache lines: the buffers have the room.
-        const auto whole = [](std::size_t elements) { return (elements * sizeof(float) + 63) / 64 * 64; };
-        const std::size_t read = whole(w.input_elements()), written = whole(w.output_elements());
+        const auto whole = [](std::size_t bytes) { return (bytes + 63) / 64 * 64; };
+        const std::size_t read = whole(w.input_bytes()), written = whole(w.output_bytes());
 
         const auto moving = [=](auto move_share) {
             return [=](std::size_t index, std::size_t parts) {

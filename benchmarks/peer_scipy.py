@@ -10,6 +10,7 @@ import peer
 class SciPy(peer.Peer):
     name = "uniform_filter"
     version = scipy.__version__
+    dtypes = ("f32", "f64")
 
     def why_not(self, workload):
         if workload.layout != "nchw":

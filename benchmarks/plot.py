@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from results import Row, count_of_threads, geometric_mean
+from results import Row, count_of_threads, geometric_mean, main_dtype
 
 COLOURS = {"nchw": "#1b6ca8", "nhwc": "#e08e2b"}
 LIMIT_COLOUR = "#333333"
@@ -97,9 +97,12 @@ def peers(report):
 
 def legend(rows, layouts, bound):
     handles = []
+    main = main_dtype(rows) if rows else None
+    what = "geometric mean" if all(row.dtype == main for row in rows) else f"geometric mean of {main}"
     for layout in layouts:
-        mean = geometric_mean([row.speed_up() for row in rows if row.layout == layout])
-        handles.append(Patch(color=COLOURS[layout], label=f"{LAYOUT_TITLES[layout]}: {mean:.1f} (geometric mean)"))
+        ups = [row.speed_up() for row in rows if (row.layout, row.dtype) == (layout, main)]
+        mean = f": {geometric_mean(ups):.1f} ({what})" if ups else ""
+        handles.append(Patch(color=COLOURS[layout], label=f"{LAYOUT_TITLES[layout]}{mean}"))
     handles.append(Line2D([], [], color=LIMIT_COLOUR, linewidth=1.6, linestyle="none", marker="|", markersize=9,
                           markeredgewidth=1.6, label=f"moving the data alone ({bound})"))
     return handles

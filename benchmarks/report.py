@@ -24,12 +24,14 @@ def lines(report):
         cells += [number(more.us()), factor(more.speed_up()), factor(scaling[row.name][2])] if more else ["", "", ""]
         yield "| " + " | ".join(cells) + " |"
     yield ""
-    for layout in sorted({row.layout for row in rows}):
-        for threads in sorted({row.threads for row in rows}):
-            ups = [row.speed_up() for row in rows if row.layout == layout and row.threads == threads and row.speed_up()]
-            if ups:
-                yield (f"{layout.upper()}, {threads} thread{'s' if threads > 1 else ''}: geometric mean of the speed-up over the best "
-                       f"peer {geometric_mean(ups):.2f}, lowest {min(ups):.2f}.")
+    for dtype in dict.fromkeys(row.dtype for row in rows):
+        for layout in sorted({row.layout for row in rows}):
+            for threads in sorted({row.threads for row in rows}):
+                ups = [row.speed_up() for row in rows
+                       if (row.dtype, row.layout, row.threads) == (dtype, layout, threads) and row.speed_up()]
+                if ups:
+                    yield (f"{layout.upper()}{'' if dtype == 'f32' else f', {dtype}'}, {threads} thread{'s' if threads > 1 else ''}: "
+                           f"geometric mean of the speed-up over the best peer {geometric_mean(ups):.2f}, lowest {min(ups):.2f}.")
 
 
 def main():

@@ -14,6 +14,7 @@ class Row:
         self.entry = entry
         self.bound = bound
         self.layout = entry["layout"]
+        self.dtype = entry.get("dtype", "f32")  # older figures do not say it
         self.threads = entry["threads"]
         self.peers = entry["peers"]
         self.name = f"{entry['workload']} {self.layout}"
@@ -116,11 +117,18 @@ def spread(named):
     return f"geometric mean {geometric_mean([value for value, _ in named]):.2f}, lowest {lowest:.2f} ({name})"
 
 
+def main_dtype(rows):
+    """The one that figures of several rows are of, unless they say another: no mean is of more than one."""
+    return "f32" if any(row.dtype == "f32" for row in rows) else rows[0].dtype
+
+
 def summary(rows, peers):
-    """Lines of text."""
+    """Lines of text. Of dtypes other than the main one, of which there are few rows, the best peer and the bound alone."""
+    main = main_dtype(rows)
+    others = [dtype for dtype in dict.fromkeys(row.dtype for row in rows) if dtype != main]
     for threads in sorted({row.threads for row in rows}):
-        here = [row for row in rows if row.threads == threads]
-        yield f"{count_of_threads(threads)}: speed-up over"
+        here = [row for row in rows if row.threads == threads and row.dtype == main]
+        yield f"{count_of_threads(threads)}{'' if main == 'f32' else f', {main}'}: speed-up over"
         for layout in sorted({row.layout for row in here}):
             yield from speed_ups(f"the best peer, {layout}", [row for row in here if row.layout == layout])
         for peer in peers:
@@ -130,6 +138,11 @@ def summary(rows, peers):
             highest, name = max(bounds)
             yield (f"  time over the {here[0].bound}'s, {layout}: geometric mean "
                    f"{geometric_mean([value for value, _ in bounds]):.2f}, highest {highest:.2f} ({name})")
+        for dtype in others:
+            of_it = [row for row in rows if row.threads == threads and row.dtype == dtype]
+            for layout in sorted({row.layout for row in of_it}):
+                yield of_dtype(dtype, layout, [row for row in of_it if row.layout == layout])
+    rows = [row for row in rows if row.dtype == main]
     long = {row.name for row in rows if row.threads == 1 and row.us() > WORTH_THREADS_US}
     scaling = over_one_thread(rows)
     for threads in sorted({count for factors in scaling.values() for count in factors}):
@@ -137,6 +150,13 @@ def summary(rows, peers):
         if named:
             yield f"{count_of_threads(threads)} over 1, rows above {WORTH_THREADS_US} us: {spread(named)}"
             yield "  " + ", ".join(f"{name} {value:.2f}" for value, name in named)
+
+
+def of_dtype(dtype, layout, rows):
+    named = [(row.speed_up(), row.name) for row in rows if row.best_peer()]
+    best = f"over the best peer: {spread(named)}" if named else "no peer"
+    bound = geometric_mean([row.over_bound() for row in rows])
+    return f"  {dtype}, {layout}: {best}; time over the {rows[0].bound}'s: {bound:.2f}"
 
 
 def speed_ups(what, rows, peer=None):

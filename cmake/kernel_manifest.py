@@ -2,11 +2,11 @@
 """Turn schedules/ into what the build needs: a list of kernels to emit and the constant tables that register them.
 
     kernel_manifest.py --schedules DIR --out DIR --processor NAME [--targets NAME[,NAME...]] [--dtypes NAME[,NAME...]]
-                       [--layouts NAME[,NAME...]]
+                       [--layouts NAME[,NAME...]] [--ops NAME[,NAME...]]
                        [--workloads FILE] [--tuned FILE[,FILE...]] [--tuned-for device=D,architecture=A,vendor=V]
 
 A name is a target's or a component's, which stands for all its targets, or "all", or "native": all of this processor's
-kind, which is what no name means as well. --dtypes, --layouts: kernels for these alone; no name means all. --workloads: problems (workloads.schema.json) that get kernels of their own, on CPU
+kind, which is what no name means as well. --dtypes, --layouts, --ops: kernels for these alone; no name means all. --workloads: problems (workloads.schema.json) that get kernels of their own, on CPU
 targets; --tuned: schedules of a user's own, for those and in place of schedules/<target>.json's: of
 several for one target, those tuned on the machine nearest to --tuned-for (default: this one).
 Writes to OUT: kernels.cmake (one entry a kernel), table_<target>.cpp, registry_<component>.cpp, absent_<component>.cpp,
@@ -27,6 +27,7 @@ PARAMETERS = {
             "channel_vectors": range(1, 33), "most_channels": range(1, 2**20 + 1)},
     "gpu": {"vector": (1, 2, 4), "tile_rows": range(1, 17), "tile_columns": range(1, 129), "threads": (32, 64, 128, 256)}}
 LAYOUTS = ("nchw", "nhwc")
+OPS = ("avg_pool2d", "avg_pool2d_backward")
 PLANE = re.compile(r"(\d+)x(\d+)p(\d+)$")  # 7x7p1
 BLOCKS = re.compile(r"blocks(\d*)$")  # of any width, or of one
 WINDOW = re.compile(r"(\d+)x(\d+)s(\d+)(?:x(\d+))?$")  # 3x3s2, 3x1s2x1
@@ -171,7 +172,8 @@ class Workload:
 
 
 def read_workloads(schedules, path):
-    """The problems of a workload file, checked against its schema: each once, in each of its layouts."""
+    """The problems of a workload file, checked against its schema: each once, in each of its layouts. The benchmark reads the same
+    file, so problems of other dtypes than f32 may be there: they get everybody's kernels, and a line on stderr says so."""
     import fastjsonschema
     document = read(path)
     try:
@@ -196,9 +198,17 @@ def read_workloads(schedules, path):
             problem += f" ({error.definition['description']})"
         raise BadInput(f"{where}: {words} {problem}")
     found = {}
+    others = [entry for entry in document["workloads"] if entry.get("dtype", document["dtype"]) != "f32"]
+    if others:
+        where = line_of(path, others[0]["name"] if "dtype" in others[0] else "dtype")
+        if len(others) == len(document["workloads"]):
+            raise BadInput(f"{where}: no problem is of f32: kernels of their own are made for f32 alone")
+        print(f"{where}: kernels of their own are made for f32 alone, so not for {', '.join(entry['name'] for entry in others)}", file=sys.stderr)
     for entry in document["workloads"]:
+        if entry in others:
+            continue
         for layout in document["layouts"]:
-            workload = Workload(entry, layout, document["dtype"], line_of(path, entry["name"]))
+            workload = Workload(entry, layout, "f32", line_of(path, entry["name"]))
             found.setdefault(workload.family, workload)
     return list(found.values())
 
@@ -319,19 +329,18 @@ def derived_schedule(kernel, window, like, lanes):
         return None
     own = {name: value for name, value in like.items() if name not in ("wide_vector", "most_channels")}
     own["vector"] = max(1, like["vector"] * lanes[0] // lanes[1])
-    if window == "fixed" and kernel["layout"] == "nchw":  # these are computed in tiles of rows alone
+    if window == "fixed" and kernel["layout"] == "nchw" and kernel["op"] == "avg_pool2d":  # these are computed in tiles of rows alone
         own.pop("tile_columns", None)
-        own.setdefault("tile_rows", 1)
-        if WINDOW.match(kernel["window"])[3] == "1":
-            own["tile_rows"] = 4
+        overlap = WINDOW.match(kernel["window"])
+        own["tile_rows"] = 4 if int(overlap[1]) > int(overlap[3]) else 1
     return own
 
 
-def entries_of(kernels, dtypes, layouts):
-    """The entries of kernels.json, one for each dtype, of these dtypes and layouts."""
+def entries_of(kernels, dtypes, layouts=LAYOUTS, ops=OPS):
+    """The entries of kernels.json, one for each dtype, of these dtypes, layouts and operators."""
     for kernel in kernels:
         for dtype in kernel["dtype"] if isinstance(kernel["dtype"], list) else [kernel["dtype"]]:
-            if dtype in dtypes and kernel["layout"] in layouts:
+            if dtype in dtypes and kernel["layout"] in layouts and kernel["op"] in ops:
                 yield dict(kernel, dtype=dtype)
 
 
@@ -344,9 +353,9 @@ def family_of(kernel):
     return "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
 
 
-def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tuned=None, dtypes=None, layouts=LAYOUTS):
+def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tuned=None, dtypes=None, layouts=LAYOUTS, ops=OPS):
     """The kernels of one target in their order of preference, with their schedules checked. system: of targets.json;
-    tuned: a user's schedules; tuned_in: the file of each; dtypes, layouts: of this build (default: all)."""
+    tuned: a user's schedules; tuned_in: the file of each; dtypes, layouts, ops: of this build (default: all)."""
     known_dtypes = read_dtypes(schedules)
     dtypes = known_dtypes if dtypes is None else dtypes
     tuned, tuned_in = tuned or {}, tuned_in or {}
@@ -356,7 +365,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
     known = PARAMETERS[template]
     scheduled = read(schedule_path).get("kernels", {})
     every = read(kernels_path)[template]
-    for kernel in entries_of(every, known_dtypes, LAYOUTS):
+    for kernel in entries_of(every, known_dtypes):
         family, like = family_of(kernel), family_of(dict(kernel, dtype="f32"))
         if family not in scheduled and like in scheduled and kernel["dtype"] != "f32":
             window = parse_window(kernel["window"], kernel["layout"], kernels_path)[0]
@@ -367,10 +376,10 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
             raise BadInput(f"{line_of(tuned_in[family], family)}: {family} is neither a kernel of {target} nor one of the workloads of HALPOOL_WORKLOADS")
         if family in scheduled and (scheduled[family] is None) != (tuned[family] is None):
             raise BadInput(f"{line_of(tuned_in[family], family)}: whether {target} has {family} is not for a schedule to say")
-    own = [workload for workload in workloads if "f32" in dtypes and workload.layout in layouts]
+    own = [workload for workload in workloads if "f32" in dtypes and workload.layout in layouts and "avg_pool2d" in ops]
     kernels = workload_kernels(target, facts, own, scheduled, tuned_in, tuned) if template == "cpu" else []
     scheduled.update({family: schedule for family, schedule in tuned.items() if family in scheduled})
-    for kernel in entries_of(every, dtypes, layouts):
+    for kernel in entries_of(every, dtypes, layouts, ops):
         channels, alignment = kernel.get("channels", 0), kernel.get("alignment", 0)
         streams = kernel.get("stores") == "streaming"
         plane = PLANE.match(kernel.get("plane", "0x0p0"))
@@ -411,7 +420,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
         parameters.update(scheduled[family])
         kernels.append(dict(kernel, name=name, shared=shared, function="halpool_" + identifier(f"{family}_{target}"), parameters=parameters,
                             streaming_bytes=vector if streams else "", masked_loads="avx" in facts["features"].split("-"), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
-    known_families = {family_of(kernel) for kernel in entries_of(every, known_dtypes, LAYOUTS)}
+    known_families = {family_of(kernel) for kernel in entries_of(every, known_dtypes)}
     for family in scheduled:
         if family not in known_families:
             raise BadInput(f"{line_of(schedule_path, family)}: {family} is not in kernels.json")
@@ -423,9 +432,9 @@ def row(kernel):
     cpu, nhwc = kernel["template"] == "cpu", kernel["layout"] == "nhwc"
     parameters = kernel["parameters"]
     # Channels-last with fewer channels than a vector has lanes: rows as lines are faster where windows share columns.
-    along = cpu and nhwc and kernel["dtype"] == "f32" and kernel["window_class"] == "fixed" and not kernel.get("channels") and parameters["fixed_stride_w"] == 1
+    along = cpu and nhwc and kernel["op"] == "avg_pool2d" and kernel["dtype"] == "f32" and kernel["window_class"] == "fixed" and not kernel.get("channels") and parameters["fixed_stride_w"] == 1
     least_channels = parameters["vector"] if along and "exact" not in kernel else 0
-    fields = (f'"{kernel["name"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
+    fields = (f'"{kernel["name"]}"', f'"{kernel["op"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
               "true" if cpu and kernel["window_class"] in ("fixed", "small", "lines") else "false", *kernel["extents"],
               kernel.get("channels", 0), "{" + ", ".join(map(str, kernel.get("exact", ()))) + "}", *kernel["plane"], least_channels, kernel.get("min_taps", 0),
@@ -449,7 +458,7 @@ def table_source(target, facts, kernels):
     lines += ["}  // namespace", "",
               f'extern "C" const halpool::KernelTable halpool_{op}_table_{identifier(target)};',
               f"const halpool::KernelTable halpool_{op}_table_{identifier(target)} = {{",
-              f'    "{op}", "{target}", required, {rows}}};', ""]
+              f'    "{target}", required, {rows}}};', ""]
     return "\n".join(lines)
 
 
@@ -472,14 +481,15 @@ def registry_source(op, component, device, targets):
     return "\n".join(lines + [""])
 
 
-def components_source(op, components, dtypes):
+def components_source(op, components, dtypes, ops):
     """The list through which the runtime sees the components of this build."""
     symbols = [f"halpool_{op}_{identifier(component)}" for component in components]
     lines = [GENERATED, '#include "dtype.hpp"', '#include "kernel_registry.hpp"', "", 'extern "C" {']
     lines += [f"extern const halpool::KernelComponent {symbol};" for symbol in symbols]
     lines += ["}", "", f"const halpool::KernelComponent *const halpool::{op}_components[] = {{"]
     lines += [f"    &{symbol}," for symbol in symbols] + ["    nullptr};", ""]
-    lines += ["const char *const halpool::built_dtypes[] = {"] + [f'    "{dtype}",' for dtype in dtypes] + ["    nullptr};", ""]
+    for what, names in (("dtypes", dtypes), ("ops", ops)):
+        lines += [f"const char *const halpool::built_{what}[] = {{"] + [f'    "{name}",' for name in names] + ["    nullptr};", ""]
     return "\n".join(lines)
 
 
@@ -534,6 +544,7 @@ def main():
     parser.add_argument("--targets", default="")
     parser.add_argument("--dtypes", default="")
     parser.add_argument("--layouts", default="")
+    parser.add_argument("--ops", default="")
     parser.add_argument("--workloads", default="")
     parser.add_argument("--tuned", default="")
     parser.add_argument("--tuned-for", default="")
@@ -554,13 +565,14 @@ def main():
 
     dtypes = chosen("HALPOOL_DTYPES", arguments.dtypes, list(read_dtypes(arguments.schedules)))
     layouts = chosen("HALPOOL_LAYOUTS", arguments.layouts, list(LAYOUTS))
+    ops = chosen("HALPOOL_OPS", arguments.ops, list(OPS))
 
     os.makedirs(arguments.out, exist_ok=True)
     cmake = ["# Generated by kernel_manifest.py: function|target|halide target|device|op|bytes of its streaming stores|generator parameters", "set(HALPOOL_KERNELS"]
     components = {}
     for target in wanted:
         facts = known[target]
-        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system], workloads, *tuned.get(target, ({}, {})), dtypes, layouts)
+        kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system], workloads, *tuned.get(target, ({}, {})), dtypes, layouts, ops)
         halide = "-".join(filter(None, (stub, facts["features"])))
         for kernel in kernels:
             if kernel.get("shared"):
@@ -586,7 +598,7 @@ def main():
         write(os.path.join(arguments.out, f"absent_{component}.cpp"), registry_source("avg_pool2d", component, device, []))
         cmake.append(f'set(HALPOOL_TARGETS_OF_{component} "{";".join(targets)}")')
         cmake.append(f'set(HALPOOL_DEVICE_OF_{component} "{device}")')
-    write(os.path.join(arguments.out, "components.cpp"), components_source("avg_pool2d", components, dtypes))
+    write(os.path.join(arguments.out, "components.cpp"), components_source("avg_pool2d", components, dtypes, ops))
     write(os.path.join(arguments.out, "kernels.cmake"), "\n".join(cmake) + "\n")
 
 

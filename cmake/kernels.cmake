@@ -22,10 +22,11 @@ set(HALPOOL_KERNEL_DIR ${PROJECT_BINARY_DIR}/kernels)
 list(JOIN HALPOOL_TARGETS "," targets_argument)
 list(JOIN HALPOOL_DTYPES "," dtypes_argument)
 list(JOIN HALPOOL_LAYOUTS "," layouts_argument)
+list(JOIN HALPOOL_OPS "," ops_argument)
 list(JOIN HALPOOL_SCHEDULES "," tuned_argument)
 execute_process(
   COMMAND ${Python3_EXECUTABLE} -B ${manifest_script} --schedules ${schedules} --out ${HALPOOL_KERNEL_DIR}
-          --processor ${CMAKE_SYSTEM_PROCESSOR} --targets "${targets_argument}" --dtypes "${dtypes_argument}" --layouts "${layouts_argument}"
+          --processor ${CMAKE_SYSTEM_PROCESSOR} --targets "${targets_argument}" --dtypes "${dtypes_argument}" --layouts "${layouts_argument}" --ops "${ops_argument}"
           --workloads "${HALPOOL_WORKLOADS}" --tuned "${tuned_argument}" --tuned-for "${HALPOOL_TUNED_FOR}"
   RESULT_VARIABLE manifest_result ERROR_VARIABLE manifest_error ERROR_STRIP_TRAILING_WHITESPACE)
 if(manifest_result)

@@ -57,15 +57,14 @@ ElementType::ElementType(const std::string &dtype, int fixed_taps, const Target 
       format_(dtype == "f16" ? Format::half : dtype == "bf16" ? Format::bfloat16 : Format::plain),
       native_halves_(target.has_feature(Target::F16C) || target.has_feature(Target::ARMFp16)) {
     const Factors factors = factors_of(dtype.c_str(), fixed_taps > 0);
-    factor = factors == Factors::f32 ? Float(32) : factors == Factors::f64 ? Float(64) : Int(64);
+    factor = factors == Factors::f32 ? Float(32) : factors == Factors::f64 ? Float(64) : factors == Factors::u16 ? UInt(16) : Int(64);
     if (format_ != Format::plain) {
         sum = Float(32);
     } else if (stored.is_float()) {
         sum = stored;
     } else if (stored.bits() == 8) {
-        const int most = stored.is_uint() ? 0xffff / 0xff : 0x8000 / 0x80;  // taps of 16 bits
-        const int bits = fixed_taps > 0 && fixed_taps <= most ? 16 : 32;
-        sum = stored.is_uint() && bits == 16 ? UInt(16) : Int(bits);
+        _halide_user_assert(fixed_taps <= kMostByteTaps) << "fixed windows of bytes have at most " << kMostByteTaps << " taps\n";
+        sum = fixed_taps == 0 ? Int(32) : stored.is_uint() ? UInt(16) : Int(16);
     } else {
         // Sums of int64 wrap; Halide's signed ones must not.
         sum = stored.bits() == 64 ? UInt(64) : Int(64);
@@ -89,21 +88,33 @@ Expr ElementType::rounded(const Expr &mean) const {
 }
 
 Expr ElementType::quotient(const Expr &sum, const Expr &divisor) const {
+    Expr whole = wide_quotient(sum, divisor);
+    return whole.type().bits() < 64 || stored.bits() < 64 ? saturating_cast(stored, whole) : cast(stored, whole);
+}
+
+Expr ElementType::wide_quotient(const Expr &sum, const Expr &divisor) const {
     if (!factor.is_float()) {
         // The quotient of the lowest and -1 is none of the processor's.
         Expr negated = divisor == cast(factor, -1), dividend = select(negated, cast(this->sum, 0) - sum, sum);
-        return cast(stored, div_round_to_zero(cast(factor, dividend), select(negated, cast(factor, 1), divisor)));
+        return div_round_to_zero(cast(factor, dividend), select(negated, cast(factor, 1), divisor));
     }
-    return quotient_by_reciprocal(sum, cast(factor, 1) / divisor);
+    return by_reciprocal(sum, cast(factor, 1) / divisor);
 }
 
 // Half of the last place is more than the errors of two roundings come to (most_taps of kernel_convention.h), and leaves whole
 // quotients whole.
-Expr ElementType::quotient_by_reciprocal(const Expr &sum, const Expr &reciprocal) const {
-    Expr dividend = cast(factor, sum.type().bits() < 32 ? cast<int32_t>(sum) : sum), half = cast(factor, 0.5f);
+Expr ElementType::by_reciprocal(const Expr &sum, const Expr &reciprocal) const {
+    Expr dividend = cast(factor, sum), half = cast(factor, 0.5f);
     if (!stored.is_uint()) half = select(dividend < 0, -half, half);
-    const Type whole = sum.type().bits() == 64 ? Int(64) : Int(32);
-    return saturating_cast(stored, cast(whole, (dividend + half) * reciprocal));
+    return cast(sum.type().bits() == 64 ? Int(64) : Int(32), (dividend + half) * reciprocal);
+}
+
+Expr ElementType::quotient_by_reciprocal(const Expr &sum, const Expr &reciprocal) const {
+    if (factor == UInt(16)) {
+        Expr magnitude = stored.is_uint() ? sum : abs(sum), quotient = mul_shift_right(magnitude * u16(2) + u16(1), reciprocal, 16);
+        return saturating_cast(stored, stored.is_uint() ? quotient : select(sum < 0, -i16(quotient), i16(quotient)));
+    }
+    return saturating_cast(stored, by_reciprocal(sum, reciprocal));
 }
 
 }  // namespace halpool

@@ -22,9 +22,12 @@ struct ElementType {
     // A sum of integers, divided: truncated toward zero. What does not fit the element is its largest or least
     // value; sums of int64, and their quotients, wrap.
     Halide::Expr quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;
+    Halide::Expr wide_quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;  // whatever fits the element or not
     Halide::Expr quotient_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal) const;
 
 private:
+    Halide::Expr by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal) const;
+
     enum class Format { plain, half, bfloat16 } format_;
     bool native_halves_;
 };

@@ -73,26 +73,6 @@ Expr compensated_value(const PoolProblem &p, const Tuple &total) {
     return select(is_finite, p.on_device ? value + total[1] : strict_float(value + total[1]), value);
 }
 
-// A Func that adds up terms, many of them, with more precision than they have: see runtime_window_sum.
-struct LongSum {
-    const PoolProblem &problem;
-    bool few = false;
-
-    bool compensated() const { return !few && problem.sum.is_float() && (problem.on_device || problem.sum.bits() == 64); }
-    Type type() const { return !few && problem.sum == Float(32) ? Float(64) : problem.sum; }
-    void begin(const FuncRef &total) const {
-        FuncRef at = total;
-        if (compensated()) at = Tuple(cast(problem.sum, 0), cast(problem.sum, 0));
-        else at = cast(type(), 0);
-    }
-    void add(const FuncRef &total, const Expr &term) const {
-        FuncRef at = total;
-        if (compensated()) at = compensated_add(problem, Tuple(total), term);
-        else at += cast(type(), term);
-    }
-    Expr value(const FuncRef &total) const { return compensated() ? compensated_value(problem, Tuple(total)) : cast(problem.sum, total); }
-};
-
 Expr pairwise_sum(const std::vector<Expr> &terms) {
     if (terms.size() == 1) return terms[0];
     const auto middle = terms.begin() + static_cast<std::ptrdiff_t>(terms.size() / 2);
@@ -106,6 +86,28 @@ int constant(const Expr &e) {
 }
 
 }  // namespace
+
+void LongSum::begin(const FuncRef &total) const {
+    FuncRef at = total;
+    if (compensated()) {
+        at = Tuple(cast(problem.sum, 0), cast(problem.sum, 0));
+    } else {
+        at = cast(type(), 0);
+    }
+}
+
+void LongSum::add(const FuncRef &total, const Expr &term) const {
+    FuncRef at = total;
+    if (compensated()) {
+        at = compensated_add(problem, Tuple(total), term);
+    } else {
+        at += cast(type(), term);
+    }
+}
+
+Expr LongSum::value(const FuncRef &total) const {
+    return compensated() ? compensated_value(problem, Tuple(total)) : cast(problem.sum, total);
+}
 
 std::vector<Var> OutputVariables::order(Layout layout) const {
     return layout == Layout::nchw ? std::vector<Var>{x, y, c, n} : std::vector<Var>{c, x, y, n};

@@ -54,6 +54,19 @@ struct PoolStages {
     Halide::Func columns;  // on_device, planar windows side by side: the input's elements below a thread's outputs
 };
 
+// A Func that adds up terms, many of them, with more precision than they have: of floats in doubles; of doubles, and on devices,
+// with the errors of all additions. few: they need none.
+struct LongSum {
+    const PoolProblem &problem;
+    bool few = false;
+
+    bool compensated() const { return !few && problem.sum.is_float() && (problem.on_device || problem.sum.bits() == 64); }
+    Halide::Type type() const { return !few && problem.sum == Halide::Float(32) ? Halide::Float(64) : problem.sum; }
+    void begin(const Halide::FuncRef &total) const;
+    void add(const Halide::FuncRef &total, const Halide::Expr &term) const;
+    Halide::Expr value(const Halide::FuncRef &total) const;
+};
+
 // Windows of a constant extent: two separable, unrolled sums.
 PoolStages fixed_window_sum(const PoolProblem &problem, const OutputVariables &v);
 

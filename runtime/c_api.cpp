@@ -94,9 +94,32 @@ halpool_execution read_execution(const halpool_execution *execution) {
     return read(execution, halpool_execution HALPOOL_EXECUTION_INIT, "halpool_execution");
 }
 
-Problem read_problem(const halpool_avg_pool2d_options *options, const halpool_tensor_desc *input,
+Problem read_problem(Op op, const halpool_avg_pool2d_options *options, const halpool_tensor_desc *input,
                      const halpool_tensor_desc *output) {
-    return avg_pool2d_problem(read_options(options), read_desc(input, "input"), read_desc(output, "output"));
+    if (op == Op::avg_pool2d) return avg_pool2d_problem(read_options(options), read_desc(input, "input"), read_desc(output, "output"));
+    return avg_pool2d_backward_problem(read_options(options), read_desc(input, "grad_output"), read_desc(output, "grad_input"));
+}
+
+halpool_status execute_once(Op op, const halpool_avg_pool2d_options *options, const halpool_tensor_desc *input, const void *input_data,
+                            const halpool_tensor_desc *output, void *output_data, halpool_error *error) {
+    return guarded(error, [&] {
+        const Problem problem = read_problem(op, options, input, output);
+        halpool_plan_options plan_options = HALPOOL_PLAN_OPTIONS_INIT;
+        plan_options.data = output_data;
+        const Plan plan(problem, read_demand(&plan_options, problem));
+        plan.execute(input_data, output_data, halpool_execution HALPOOL_EXECUTION_INIT);
+    });
+}
+
+halpool_status create_plan(Op op, const halpool_avg_pool2d_options *options, const halpool_tensor_desc *input,
+                           const halpool_tensor_desc *output, const halpool_plan_options *plan_options, halpool_plan **plan,
+                           halpool_error *error) {
+    if (plan) *plan = nullptr;
+    return guarded(error, [&] {
+        require(plan != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "plan is a null pointer");
+        const Problem problem = read_problem(op, options, input, output);
+        *plan = new halpool_plan{Plan(problem, read_demand(plan_options, problem))};
+    });
 }
 
 }  // namespace
@@ -124,25 +147,28 @@ halpool_status halpool_avg_pool2d_output_shape(const halpool_avg_pool2d_options 
 halpool_status halpool_avg_pool2d(const halpool_avg_pool2d_options *options, const halpool_tensor_desc *input,
                                   const void *input_data, const halpool_tensor_desc *output, void *output_data,
                                   halpool_error *error) {
-    return guarded(error, [&] {
-        const Problem problem = read_problem(options, input, output);
-        halpool_plan_options plan_options = HALPOOL_PLAN_OPTIONS_INIT;
-        plan_options.data = output_data;
-        const Plan plan(problem, read_demand(&plan_options, problem));
-        plan.execute(input_data, output_data, halpool_execution HALPOOL_EXECUTION_INIT);
-    });
+    return execute_once(Op::avg_pool2d, options, input, input_data, output, output_data, error);
+}
+
+halpool_status halpool_avg_pool2d_backward(const halpool_avg_pool2d_options *options, const halpool_tensor_desc *grad_output,
+                                           const void *grad_output_data, const halpool_tensor_desc *grad_input,
+                                           void *grad_input_data, halpool_error *error) {
+    return execute_once(Op::avg_pool2d_backward, options, grad_output, grad_output_data, grad_input, grad_input_data, error);
 }
 
 halpool_status halpool_plan_create_avg_pool2d(const halpool_avg_pool2d_options *options,
                                               const halpool_tensor_desc *input, const halpool_tensor_desc *output,
                                               const halpool_plan_options *plan_options, halpool_plan **plan,
                                               halpool_error *error) {
-    if (plan) *plan = nullptr;
-    return guarded(error, [&] {
-        require(plan != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "plan is a null pointer");
-        const Problem problem = read_problem(options, input, output);
-        *plan = new halpool_plan{Plan(problem, read_demand(plan_options, problem))};
-    });
+    return create_plan(Op::avg_pool2d, options, input, output, plan_options, plan, error);
+}
+
+halpool_status halpool_plan_create_avg_pool2d_backward(const halpool_avg_pool2d_options *options,
+                                                       const halpool_tensor_desc *grad_output,
+                                                       const halpool_tensor_desc *grad_input,
+                                                       const halpool_plan_options *plan_options, halpool_plan **plan,
+                                                       halpool_error *error) {
+    return create_plan(Op::avg_pool2d_backward, options, grad_output, grad_input, plan_options, plan, error);
 }
 
 void halpool_plan_destroy(halpool_plan *plan) { delete plan; }
@@ -231,7 +257,9 @@ halpool_target_info halpool_target_at(size_t index) {
 size_t halpool_kernel_count(void) {
     size_t count = 0;
     guarded(nullptr, [&] {
-        for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) count += dtype_built_in(*dtype) ? 1 : 0;
+        for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) {
+            for (const Op op : {Op::avg_pool2d, Op::avg_pool2d_backward}) count += dtype_built_in(*dtype) && op_built_in(op) ? 1 : 0;
+        }
         for (const LinkedTable &linked : linked_tables()) count += linked.table->row_count;
     });
     return count;
@@ -246,14 +274,16 @@ halpool_kernel_info halpool_kernel_at(size_t index) {
                 continue;
             }
             const KernelRow &row = linked.table->rows[index];
-            out = {row.name,  linked.table->target, linked.table->op,
+            out = {row.name,  linked.table->target, row.op,
                    row.dtype, row.layout == KernelLayout::nhwc ? "nhwc" : "nchw", row.window_name};
             return;
         }
         for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) {
-            if (!dtype_built_in(*dtype) || index-- > 0) continue;
-            out = {dtype->reference, kReferenceTarget, "avg_pool2d", dtype->kernel_name, "any", "any"};
-            return;
+            for (const Op op : {Op::avg_pool2d, Op::avg_pool2d_backward}) {
+                if (!dtype_built_in(*dtype) || !op_built_in(op) || index-- > 0) continue;
+                out = {dtype->references[static_cast<int>(op)], kReferenceTarget, op_name(op), dtype->kernel_name, "any", "any"};
+                return;
+            }
         }
     });
     return out;

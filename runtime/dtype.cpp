@@ -12,18 +12,18 @@ constexpr std::uint8_t kSigned = 0, kUnsigned = 1, kFloat = 2;  // Halide's type
 
 // In the order of halpool_dtype.
 constexpr DTypeFacts kDTypes[] = {
-    {"float32", "Float", "f32", 4, "avg_pool2d_f32_reference", {kFloat, 32, 1}, true},
-    {"float64", "Double", "f64", 8, "avg_pool2d_f64_reference", {kFloat, 64, 1}, true},
-    {"float16", "Half", "f16", 2, "avg_pool2d_f16_reference", {kUnsigned, 16, 1}, true},
-    {"bfloat16", "BFloat16", "bf16", 2, "avg_pool2d_bf16_reference", {kUnsigned, 16, 1}, true},
-    {"int8", "Char", "i8", 1, "avg_pool2d_i8_reference", {kSigned, 8, 1}, false},
-    {"uint8", "Byte", "u8", 1, "avg_pool2d_u8_reference", {kUnsigned, 8, 1}, false},
-    {"int16", "Short", nullptr, 2, nullptr, {kSigned, 16, 1}, false},
-    {"int32", "Int", "i32", 4, "avg_pool2d_i32_reference", {kSigned, 32, 1}, false},
-    {"int64", "Long", "i64", 8, "avg_pool2d_i64_reference", {kSigned, 64, 1}, true},
-    {"bool", "Bool", nullptr, 1, nullptr, {kUnsigned, 8, 1}, false},
-    {"complex64", "ComplexFloat", nullptr, 8, nullptr, {kFloat, 32, 2}, false},
-    {"complex128", "ComplexDouble", nullptr, 16, nullptr, {kFloat, 64, 2}, false},
+    {"float32", "Float", "f32", 4, {"avg_pool2d_f32_reference", "avg_pool2d_backward_f32_reference"}, {kFloat, 32, 1}, true, true},
+    {"float64", "Double", "f64", 8, {"avg_pool2d_f64_reference", "avg_pool2d_backward_f64_reference"}, {kFloat, 64, 1}, true, true},
+    {"float16", "Half", "f16", 2, {"avg_pool2d_f16_reference", "avg_pool2d_backward_f16_reference"}, {kUnsigned, 16, 1}, true, true},
+    {"bfloat16", "BFloat16", "bf16", 2, {"avg_pool2d_bf16_reference", "avg_pool2d_backward_bf16_reference"}, {kUnsigned, 16, 1}, true, true},
+    {"int8", "Char", "i8", 1, {"avg_pool2d_i8_reference", "avg_pool2d_backward_i8_reference"}, {kSigned, 8, 1}, false, false},
+    {"uint8", "Byte", "u8", 1, {"avg_pool2d_u8_reference", "avg_pool2d_backward_u8_reference"}, {kUnsigned, 8, 1}, false, false},
+    {"int16", "Short", nullptr, 2, {nullptr, nullptr}, {kSigned, 16, 1}, false, false},
+    {"int32", "Int", "i32", 4, {"avg_pool2d_i32_reference", "avg_pool2d_backward_i32_reference"}, {kSigned, 32, 1}, false, false},
+    {"int64", "Long", "i64", 8, {"avg_pool2d_i64_reference", "avg_pool2d_backward_i64_reference"}, {kSigned, 64, 1}, false, true},
+    {"bool", "Bool", nullptr, 1, {nullptr, nullptr}, {kUnsigned, 8, 1}, false, false},
+    {"complex64", "ComplexFloat", nullptr, 8, {nullptr, nullptr}, {kFloat, 32, 2}, true, false},
+    {"complex128", "ComplexDouble", nullptr, 16, {nullptr, nullptr}, {kFloat, 64, 2}, true, false},
 };
 
 }  // namespace

@@ -16,8 +16,9 @@ struct DTypeFacts {
     const char *torch_name;   // as PyTorch's messages say it
     const char *kernel_name;  // "f32", in the names of kernels; null: no kernel computes it
     std::size_t bytes;        // of an element, and what its address is a multiple of
-    const char *reference;    // the name of its reference kernel; null like kernel_name
+    const char *references[2];  // the names of its reference kernels, by Op; null like kernel_name
     KernelType element;       // of a kernel's buffers: the 16-bit floats are words to Halide
+    bool is_float;
     bool in_operator;         // torch.nn.functional.avg_pool2d takes it on the CPU
 };
 
@@ -31,8 +32,8 @@ const DTypeFacts &dtype_facts(std::int32_t dtype);
 bool dtype_built_in(const DTypeFacts &dtype);
 std::string dtypes_built_in();
 
-// Generated (cmake/kernel_manifest.py): the kernel names of the dtypes of this build, ended by a null pointer.
-extern const char *const built_dtypes[];
+// Generated (cmake/kernel_manifest.py): the kernel names of the dtypes of this build, and its operators, ended by null pointers.
+extern const char *const built_dtypes[], *const built_ops[];
 
 }  // namespace halpool
 

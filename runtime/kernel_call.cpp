@@ -10,13 +10,6 @@ namespace {
 
 std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value); }  // the selector checked the size
 
-// Kernels take all they read by pointer to non-const, and write to nothing but the output's memory.
-template <std::size_t rank>
-KernelBuffer buffer(const void *host, const KernelType &type, const std::array<KernelDimension, rank> &dimensions) {
-    return {0, nullptr, const_cast<void *>(host), 0, type, static_cast<std::int32_t>(rank),
-            const_cast<KernelDimension *>(dimensions.data()), nullptr};
-}
-
 // Dense, innermost first.
 std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
     std::array<KernelDimension, 4> dimensions{};
@@ -83,12 +76,9 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         find_clamped_rows(p);
         if (row.window == WindowClass::generic) find_inner_columns(p, row.lanes);
     }
-    const Problem &divided = row.window == WindowClass::global ? problem : p;
-    switch (factors_of(row.dtype, row.window == WindowClass::fixed)) {
-    case Factors::f32: fill_divisors<float>(divided, row, kKernelFloat32); break;
-    case Factors::f64: fill_divisors<double>(divided, row, kKernelFloat64); break;
-    case Factors::i64: fill_divisors<std::int64_t>(divided, row, kKernelInt64); break;
-    }
+    divisors_ = std::make_unique<const Divisors>(row.window == WindowClass::global ? problem : p,
+                                                 factors_of(row.dtype, row.window == WindowClass::fixed), pitch_, row.needs_reciprocal,
+                                                 row.window == WindowClass::fixed);
     prepare_arguments();
     prepare_whole();
 }
@@ -164,38 +154,6 @@ void KernelCall::find_clamped_rows(const Problem &p) {
     clamped_tail_ = tail;
 }
 
-template <class Factor>
-void KernelCall::fill_divisors(const Problem &p, const KernelRow &row, const KernelType &type) {
-    const std::int64_t out_h = p.output.shape[2], out_w = p.output.shape[3], factors = out_w * pitch_;
-    std::vector<Factor> x(static_cast<std::size_t>(factors)), y(static_cast<std::size_t>(out_h));
-    for (std::int64_t o = 0; o < out_h; ++o) {
-        y[static_cast<std::size_t>(o)] = static_cast<Factor>(divisor_factor(p.y, o, p.rule));
-    }
-    for (std::int64_t o = 0; o < out_w; ++o) {
-        const std::int64_t factor = p.rule == DivisorRule::fixed ? p.fixed_divisor : divisor_factor(p.x, o, p.rule);
-        std::fill_n(x.begin() + o * pitch_, pitch_, static_cast<Factor>(factor));
-    }
-    const auto all_equal = [](const std::vector<Factor> &v) {
-        return std::all_of(v.begin(), v.end(), [&](Factor f) { return f == v.front(); });
-    };
-    uniform_ = all_equal(x) && all_equal(y);
-
-    // A window has few divisors along y, small integers d: one row of 1 / (divisor_x * d) for each. Formed from
-    // the product: two rounded reciprocals would make the mean of ones 1 + 2^-23.
-    const bool by_class = row.needs_reciprocal && (row.window == WindowClass::fixed || !uniform_);
-    const std::size_t classes = by_class ? static_cast<std::size_t>(*std::max_element(y.begin(), y.end())) : 1;
-    std::vector<Factor> reciprocal(classes * x.size());
-    for (std::size_t i = 0; i < reciprocal.size(); ++i) {
-        reciprocal[i] = Factor{1} / (x[i % x.size()] * static_cast<Factor>(i / x.size() + 1));
-    }
-    divisor_x_ = FactorTable(type, x);
-    divisor_y_ = FactorTable(type, y);
-    reciprocal_ = FactorTable(type, reciprocal);
-    divisor_x_dimensions_ = {{{0, narrow(factors), 1, 0}}};
-    divisor_y_dimensions_ = {{{0, narrow(out_h), 1, 0}}};
-    reciprocal_dimensions_ = {{{0, narrow(factors), 1, 0}, {0, static_cast<std::int32_t>(classes), narrow(factors), 0}}};
-}
-
 // Where masks cost much (windows known at run time), the columns in the middle of the rows are computed without.
 void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
     std::int64_t begin = 0, end = columns_;
@@ -208,19 +166,16 @@ void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
 }
 
 void KernelCall::prepare_arguments() {
-    input_ = buffer(nullptr, element_.element, input_dimensions_);
-    output_ = buffer(nullptr, element_.element, output_dimensions_);
-    divisor_x_buffer_ = buffer(divisor_x_.data(), divisor_x_.type(), divisor_x_dimensions_);
-    divisor_y_buffer_ = buffer(divisor_y_.data(), divisor_y_.type(), divisor_y_dimensions_);
-    reciprocal_buffer_ = buffer(reciprocal_.data(), reciprocal_.type(), reciprocal_dimensions_);
+    input_ = kernel_buffer(nullptr, element_.element, input_dimensions_);
+    output_ = kernel_buffer(nullptr, element_.element, output_dimensions_);
     arguments_ = {};
     for (std::size_t i = 0; i < window_.size(); ++i) arguments_[kKernelH + i] = &window_[i];
-    arguments_[kUniform] = &uniform_;
+    arguments_[kUniform] = &divisors_->uniform();
     arguments_[kPitch] = &pitch_;
     arguments_[kPositiveZero] = &positive_zero_;
-    arguments_[kDivisorX] = &divisor_x_buffer_;
-    arguments_[kDivisorY] = &divisor_y_buffer_;
-    arguments_[kReciprocal] = &reciprocal_buffer_;
+    arguments_[kDivisorX] = &divisors_->x();
+    arguments_[kDivisorY] = &divisors_->y();
+    arguments_[kReciprocal] = &divisors_->reciprocal();
 }
 
 void KernelCall::prepare_whole() {

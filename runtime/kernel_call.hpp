@@ -1,52 +1,30 @@
-// One kernel bound to one problem: everything of the call that does not depend on the data, prepared once.
+// A kernel of the forward pass, bound to one problem.
 #ifndef HALPOOL_RUNTIME_KERNEL_CALL_HPP
 #define HALPOOL_RUNTIME_KERNEL_CALL_HPP
 
+#include "cpu_call.hpp"
+#include "divisors.hpp"
 #include "problem.hpp"
-#include "shares.hpp"
 #include "workspaces.hpp"
 
 #include <halpool/internal/kernel_convention.h>
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <vector>
 
 namespace halpool {
 
-// Divisors or reciprocals, of the type that a kernel takes.
-class FactorTable {
-public:
-    FactorTable() = default;
-    template <class Factor>
-    FactorTable(const KernelType &type, const std::vector<Factor> &factors) : type_(type), bytes_(factors.size() * sizeof(Factor)) {
-        std::memcpy(bytes_.data(), factors.data(), bytes_.size());
-    }
-    const KernelType &type() const { return type_; }
-    const void *data() const { return bytes_.data(); }
-
-private:
-    KernelType type_ = kKernelFloat32;
-    std::vector<unsigned char> bytes_;
-};
-
-class KernelCall {
+class KernelCall final : public CpuCall {
 public:
     KernelCall(const Problem &problem, const KernelRow &row);
-    KernelCall(const KernelCall &) = delete;  // the buffers point into this object
-    KernelCall &operator=(const KernelCall &) = delete;
 
-    // How the output may be cut: no other boxes may be run.
-    const Shares &shares() const { return shares_; }
+    const Shares &shares() const override { return shares_; }
+    bool takes_output(const void *output) const override { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
 
-    // Whether the kernel can write there; run() needs it.
-    bool takes_output(const void *output) const { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
-
-    // The whole output, or a box of it. 0, or what the kernel returned. Allocate nothing; any number of threads at once.
-    int run(const void *input, void *output) const;
-    int run(const void *input, void *output, const Box &box) const;
+    int run(const void *input, void *output) const override;
+    int run(const void *input, void *output, const Box &box) const override;
 
 private:
     // Columns of the output, for a piece that has not all of them.
@@ -71,8 +49,6 @@ private:
     int finish(int status) const;
     void prepare_arguments();
     void prepare_whole();
-    template <class Factor>
-    void fill_divisors(const Problem &problem, const KernelRow &row, const KernelType &type);  // one for each of pitch_ floats of a column
     void find_clamped_rows(const Problem &problem);
     void find_inner_columns(const Problem &problem, std::int64_t lanes);
     void prepare_large(const Problem &problem, const KernelRow &row);
@@ -101,13 +77,10 @@ private:
     std::int64_t most_columns_ = 0;
     std::unique_ptr<Workspaces> workspaces_;
     std::int64_t columns_;
-    std::int32_t uniform_ = 0, pitch_ = 1;
+    std::int32_t pitch_ = 1;
     double positive_zero_ = 0;  // as well the bits of a float's, and of an integer's
-    FactorTable divisor_x_, divisor_y_, reciprocal_;
-    std::array<KernelDimension, 1> divisor_x_dimensions_, divisor_y_dimensions_;
-    std::array<KernelDimension, 2> reciprocal_dimensions_;
+    std::unique_ptr<const Divisors> divisors_;
     KernelBuffer input_, output_;  // without the data
-    KernelBuffer divisor_x_buffer_, divisor_y_buffer_, reciprocal_buffer_;
     std::array<const void *, kKernelArgumentCount> arguments_;  // all but the input, the output, the border and the workspace
     // The pieces of the whole output, where they are few: for small problems what is left of a call is the kernel.
     std::vector<Piece> whole_;

@@ -19,11 +19,26 @@ std::string workload(const ExactProblem &e) {
                 by(e.kernel_h, e.kernel_w), " stride ", by(e.stride_h, e.stride_w), " padding ", by(e.pad_top, e.pad_left));
 }
 
-bool computes(const KernelRow &row, const DTypeFacts &dtype) { return std::strcmp(row.dtype, dtype.kernel_name) == 0; }
+// A problem, and the forward pass that computes the same, where it is a backward pass and there is one.
+struct Question {
+    explicit Question(const Problem &asked) : problem(asked), forward(asked.as_forward()) {}
+    const Problem &problem;
+    std::optional<Problem> forward;
+
+    // What a kernel would compute; null: it is for another operator or another dtype.
+    const Problem *for_row(const KernelRow &row) const {
+        if (std::strcmp(row.dtype, problem.dtype->kernel_name) != 0) return nullptr;
+        if (std::strcmp(row.op, op_name(problem.op)) == 0) return &problem;
+        return forward && std::strcmp(row.op, op_name(Op::avg_pool2d)) == 0 ? &*forward : nullptr;
+    }
+    const char *reference() const { return problem.dtype->references[static_cast<int>(problem.op)]; }
+    Choice choice(const LinkedTable &linked, const KernelRow &row) const {
+        return {linked, &row, reference(), for_row(row) == &problem ? std::nullopt : forward};
+    }
+};
 
 // Empty when the kernel computes this problem, else what speaks against it.
 std::string problem_objection(const LinkedTable &linked, const KernelRow &row, const Problem &p) {
-    if (!computes(row, *p.dtype)) return text("computes ", row.dtype, " elements only");
     const bool nhwc = row.layout == KernelLayout::nhwc;
     const auto in_layout = [&](const TensorGeometry &g) { return nhwc ? g.is_channels_last() : g.is_planar(); };
     const char *memory = nhwc ? "dense channels-last (NHWC)" : "dense planar (NCHW)";
@@ -55,6 +70,9 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         if (p.y.pad_begin >= p.y.kernel || p.x.pad_begin >= p.x.kernel) {
             return "takes padding smaller than the kernel only";
         }
+        if (are_bytes(row.dtype) && p.rule == DivisorRule::fixed && (p.fixed_divisor < 1 || p.fixed_divisor > kMostByteDivisor)) {
+            return text("takes divisors of 1 to ", kMostByteDivisor, " only");
+        }
     }
     const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable || row.window == WindowClass::lines ||
                          row.window == WindowClass::large;
@@ -83,7 +101,7 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         }
     }
     if (row.window == WindowClass::global) {
-        const bool whole_plane = p.output.shape[2] == 1 && p.output.shape[3] == 1 && !leaves_input(p.y, 0) &&
+        const bool whole_plane = p.windows_h() == 1 && p.windows_w() == 1 && !leaves_input(p.y, 0) &&
                                  !leaves_input(p.x, 0) && p.y.kernel == p.y.input && p.x.kernel == p.x.input;
         if (!whole_plane) return "takes windows that are exactly the whole plane only";
     }
@@ -97,7 +115,7 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         return text("takes tensors of at most ", limit, " elements");
     }
     // Its table of reciprocals has a row for each divisor along y.
-    const std::int64_t floats = p.output.shape[3] * (row.window == WindowClass::lines && nhwc ? p.input.shape[1] : 1);
+    const std::int64_t floats = p.windows_w() * (row.window == WindowClass::lines && nhwc ? p.input.shape[1] : 1);
     if (row.needs_reciprocal && floats > limit / std::max<std::int64_t>(p.y.kernel, 1)) {
         return text("takes at most ", limit / std::max<std::int64_t>(p.y.kernel, 1), " floats an output row for kernels of that height");
     }
@@ -172,15 +190,21 @@ std::string demand_objection(const LinkedTable &linked, const KernelRow &row, co
     return demand_objection(device_of(linked.device), row.name, linked.table->target, demand);
 }
 
-std::string reference_objection(const Problem &problem, const Demand &demand) {
-    return demand_objection(HALPOOL_DEVICE_CPU, problem.dtype->reference, kReferenceTarget, demand);
+std::string reference_objection(const Question &question, const Demand &demand) {
+    return demand_objection(HALPOOL_DEVICE_CPU, question.reference(), kReferenceTarget, demand);
 }
 
-std::string objection(const LinkedTable &linked, const KernelRow &row, const Problem &problem, const Demand &demand) {
+std::string problem_objection(const LinkedTable &linked, const KernelRow &row, const Question &question) {
+    const Problem *const problem = question.for_row(row);
+    if (!problem) return text("computes ", row.op, " of ", row.dtype, " elements only");
+    return problem_objection(linked, row, *problem);
+}
+
+std::string objection(const LinkedTable &linked, const KernelRow &row, const Question &question, const Demand &demand) {
     std::string reason = demand_objection(linked, row, demand);
     if (reason.empty()) reason = target_objection(linked);
-    if (reason.empty()) reason = problem_objection(linked, row, problem);
-    if (reason.empty() && demand.kernel.empty()) reason = preference_objection(row, problem, demand);
+    if (reason.empty()) reason = problem_objection(linked, row, question);
+    if (reason.empty() && demand.kernel.empty()) reason = preference_objection(row, *question.for_row(row), demand);
     return reason;
 }
 
@@ -211,9 +235,11 @@ std::string purpose(const KernelRow &row) {
 }
 
 // Why nothing met the demand: the objection to the demanded kernel, or to each of the demanded target's or device's.
-[[noreturn]] void refuse(const Problem &problem, const Demand &demand) {
+[[noreturn]] void refuse(const Question &question, const Demand &demand) {
     bool target_exists = demand.target == kReferenceTarget, kernel_exists = false;
-    for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) kernel_exists |= dtype_built_in(*dtype) && demand.kernel == dtype->reference;
+    for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) {
+        for (const char *reference : dtype->references) kernel_exists |= dtype_built_in(*dtype) && demand.kernel == reference;
+    }
     for (const LinkedTable &linked : linked_tables()) {
         target_exists |= demand.target == linked.table->target;
         for (std::size_t i = 0; i < linked.table->row_count; ++i) kernel_exists |= demand.kernel == linked.table->rows[i].name;
@@ -242,42 +268,45 @@ std::string purpose(const KernelRow &row) {
                 add(linked.table->target, reason);
                 break;
             }
-            add(row.name, problem_objection(linked, row, problem));
+            add(row.name, problem_objection(linked, row, question));
         }
     }
     if (why.empty()) {
         why = demand.device == HALPOOL_DEVICE_CPU ? "kernel " + demand.kernel + " is not one of target " + demand.target
-                                                  : std::string(problem.dtype->reference) + ": " + reference_objection(problem, demand);
+                                                  : std::string(question.reference()) + ": " + reference_objection(question, demand);
     }
     throw Failure{HALPOOL_ERROR_UNSUPPORTED, demanded + " cannot run this problem here: " + why};
 }
 
-Choice first_choice(const Problem &problem, const Demand &demand) {
+Choice first_choice(const Question &question, const Demand &demand) {
     for (const LinkedTable &linked : linked_tables()) {
         if (device_of(linked.device) != demand.device) continue;
         if (!target_objection(linked).empty()) continue;
         for (std::size_t i = 0; i < linked.table->row_count; ++i) {
             const KernelRow &row = linked.table->rows[i];
-            if (computes(row, *problem.dtype) && objection(linked, row, problem, demand).empty()) return {linked, &row, problem.dtype->reference};
+            if (question.for_row(row) && objection(linked, row, question, demand).empty()) return question.choice(linked, row);
         }
     }
-    return {{nullptr, nullptr}, nullptr, problem.dtype->reference};
+    return {{nullptr, nullptr}, nullptr, question.reference(), std::nullopt};
 }
 
 }  // namespace
 
 Choice select_kernel(const Problem &problem, const Demand &demand) {
-    const Choice choice = first_choice(problem, demand);
-    if (!choice.row && !reference_objection(problem, demand).empty()) refuse(problem, demand);
+    const Question question(problem);
+    const Choice choice = first_choice(question, demand);
+    if (!choice.row && !reference_objection(question, demand).empty()) refuse(question, demand);
     return choice;
 }
 
 Choice select_unaligned(const Problem &problem, const Demand &demand, const Choice &choice) {
     if (!demand.kernel.empty()) return {};
+    const Question question(problem);
     bool behind = false;
     for (std::size_t i = 0; i < choice.linked.table->row_count; ++i) {
         const KernelRow &row = choice.linked.table->rows[i];
-        if (behind && row.alignment == 1 && computes(row, *problem.dtype) && objection(choice.linked, row, problem, demand).empty()) return {choice.linked, &row, choice.reference};
+        const bool takes_any = behind && row.alignment == 1 && question.for_row(row);
+        if (takes_any && objection(choice.linked, row, question, demand).empty()) return question.choice(choice.linked, row);
         behind |= choice.row == &row;
     }
     return {};
@@ -289,33 +318,35 @@ std::int32_t automatic_device(const Problem &problem, const void *data, bool res
     }
     if (result_on_device) {
         for (const DeviceApi *device : linked_devices()) {
-            if (first_choice(problem, {"", "", device->device}).row) return device->device;
+            if (first_choice(Question(problem), {"", "", device->device}).row) return device->device;
         }
     }
     return HALPOOL_DEVICE_CPU;
 }
 
 std::vector<Candidate> explain_selection(const Problem &problem, const Demand &demand, const Choice &choice) {
+    const Question question(problem);
     std::vector<Candidate> candidates;
     const bool demanded = !demand.kernel.empty() || !demand.target.empty();
     const std::string chosen_because =
         text("chosen: ", choice.row ? purpose(*choice.row) + "; " : "",
+             choice.forward ? "the gradient of such windows is a mean of gradients; " : "",
              demanded ? "the first that meets the demand" : "the first in the order of preference that this host can run");
     for (const LinkedTable &linked : linked_tables()) {
         for (std::size_t i = 0; i < linked.table->row_count; ++i) {
             const KernelRow &row = linked.table->rows[i];
-            if (!computes(row, *problem.dtype)) continue;
+            if (!question.for_row(row)) continue;
             const bool chosen = choice.row == &row;
-            std::string reason = chosen ? chosen_because : objection(linked, row, problem, demand);
+            std::string reason = chosen ? chosen_because : objection(linked, row, question, demand);
             if (reason.empty()) reason = std::string("could run, but ") + choice.kernel() + " comes first";
             candidates.push_back({row.name, linked.table->target, chosen, std::move(reason)});
         }
     }
     const bool chosen = choice.row == nullptr;
     std::string reason = chosen ? (demanded ? chosen_because : "chosen: takes every problem, and no other kernel takes this one")
-                                : reference_objection(problem, demand);
+                                : reference_objection(question, demand);
     if (reason.empty()) reason = std::string("could run, but ") + choice.kernel() + " comes first";
-    candidates.push_back({problem.dtype->reference, kReferenceTarget, chosen, std::move(reason)});
+    candidates.push_back({question.reference(), kReferenceTarget, chosen, std::move(reason)});
     return candidates;
 }
 

@@ -5,6 +5,7 @@
 #include "kernel_registry.hpp"
 #include "problem.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,9 @@ struct Choice {
     LinkedTable linked{nullptr, nullptr};
     const KernelRow *row = nullptr;
 
-    const char *reference = "";  // the name of the reference kernel for the dtype
+    const char *reference = "";  // the name of the reference kernel for the problem
+    // Not empty: the row, of a forward kernel, computes this in place of the problem, a backward pass.
+    std::optional<Problem> forward = std::nullopt;
 
     const char *kernel() const { return row ? row->name : reference; }
     const char *target() const { return row ? linked.table->target : kReferenceTarget; }
@@ -47,7 +50,7 @@ struct Candidate {
     std::string reason;
 };
 
-// Every kernel for the problem's dtype in the order of preference with the reason it was chosen or passed over.
+// Every kernel for the problem's operator and dtype in the order of preference with the reason it was chosen or passed over.
 std::vector<Candidate> explain_selection(const Problem &problem, const Demand &demand, const Choice &choice);
 
 }  // namespace halpool

@@ -1,6 +1,8 @@
 #include "plan.hpp"
 
+#include "backward_call.hpp"
 #include "failure.hpp"
+#include "kernel_call.hpp"
 #include "reference_kernel.hpp"
 #include "thread_pool.hpp"
 
@@ -28,13 +30,20 @@ Plan::Plan(const Problem &problem, Demand demand)
     if (choice_.row && choice_.row->alignment > 1) unaligned_choice_ = select_unaligned(problem_, demand_, choice_);
     const KernelRow *const row = choice_.row, *const unaligned = unaligned_choice_.row;
     if (choice_.linked.device) {
-        const auto call = [&](const KernelRow &of) { return std::make_unique<const DeviceCall>(problem_, of, *choice_.linked.device); };
-        device_call_ = call(*row);
-        if (unaligned) unaligned_device_call_ = call(*unaligned);
+        const auto call = [&](const Choice &of) {
+            return std::make_unique<const DeviceCall>(of.forward ? *of.forward : problem_, *of.row, *choice_.linked.device);
+        };
+        device_call_ = call(choice_);
+        if (unaligned) unaligned_device_call_ = call(unaligned_choice_);
         return;
     }
-    if (row) call_ = std::make_unique<const KernelCall>(problem_, *row);
-    if (unaligned) unaligned_call_ = std::make_unique<const KernelCall>(problem_, *unaligned);
+    const auto call = [&](const Choice &of) -> std::unique_ptr<const CpuCall> {
+        if (of.forward) return std::make_unique<const KernelCall>(*of.forward, *of.row);
+        if (problem_.op == Op::avg_pool2d) return std::make_unique<const KernelCall>(problem_, *of.row);
+        return std::make_unique<const BackwardCall>(problem_, *of.row);
+    };
+    if (row) call_ = call(choice_);
+    if (unaligned) unaligned_call_ = call(unaligned_choice_);
     shares_ = Shares(problem_.output.shape[0] * problem_.output.shape[1], problem_.output.shape[2], 1, 1);
     const std::int64_t worth = problem_.bytes() / kShareBytes;
     worthwhile_shares_ = std::clamp<std::int64_t>(worth, 1, (call_ ? call_->shares() : shares_).most());
@@ -207,16 +216,16 @@ void Plan::execute_part(const void *input, void *output, std::int32_t part, std:
     check_kernel(run_share(input, output, part, parts));
 }
 
-const KernelCall *Plan::call_for(const void *output) const {
+const CpuCall *Plan::call_for(const void *output) const {
     return call_ && !call_->takes_output(output) ? unaligned_call_.get() : call_.get();
 }
 
 int Plan::run_share(const void *input, void *output, std::int64_t part, std::int64_t parts) const {
-    const KernelCall *const call = call_for(output);
+    const CpuCall *const call = call_for(output);
     if (call && parts == 1) return call->run(input, output);
     return (call ? call->shares() : shares_).for_each_box(part, parts, [&](const Box &box) {
         if (call) return call->run(input, output, box);
-        reference_avg_pool2d(problem_, input, output, box.outer_begin, box.outer_end, box.row_begin, box.row_end);
+        reference_kernel(problem_, input, output, box.outer_begin, box.outer_end, box.row_begin, box.row_end);
         return 0;
     });
 }

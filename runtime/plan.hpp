@@ -2,8 +2,8 @@
 #ifndef HALPOOL_RUNTIME_PLAN_HPP
 #define HALPOOL_RUNTIME_PLAN_HPP
 
+#include "cpu_call.hpp"
 #include "device_call.hpp"
-#include "kernel_call.hpp"
 #include "kernel_selector.hpp"
 #include "memory.hpp"
 #include "problem.hpp"
@@ -49,17 +49,17 @@ private:
     void execute_on_device(const DeviceRange &input, const DeviceRange &output, const halpool_execution &execution) const;
     int run_share(const void *input, void *output, std::int64_t part, std::int64_t parts) const;
     // The kernel that takes such an output; null: the reference kernel.
-    const KernelCall *call_for(const void *output) const;
+    const CpuCall *call_for(const void *output) const;
 
     Problem problem_;
     Demand demand_;
     Choice choice_;
     bool empty_;  // no output element
     Reach input_reach_, output_reach_;
-    std::unique_ptr<const KernelCall> call_;  // null: the reference kernel, or a device's
+    std::unique_ptr<const CpuCall> call_;  // null: the reference kernel, or a device's
     std::unique_ptr<const DeviceCall> device_call_;
     Choice unaligned_choice_;  // for data whose alignment the choice does not take
-    std::unique_ptr<const KernelCall> unaligned_call_;
+    std::unique_ptr<const CpuCall> unaligned_call_;
     std::unique_ptr<const DeviceCall> unaligned_device_call_;
     Shares shares_;  // of the reference kernel
     std::int64_t worthwhile_shares_ = 1;

@@ -3,6 +3,7 @@
 #include "dtype.hpp"
 #include "failure.hpp"
 
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -94,8 +95,8 @@ struct Geometry {
     std::int64_t out_h, out_w;
 };
 
-Geometry check_operator(const halpool_avg_pool2d_options &options, const halpool_tensor_desc &input) {
-    check_tensor(input, "input");
+Geometry check_operator(Op op, const halpool_avg_pool2d_options &options, const halpool_tensor_desc &input) {
+    check_tensor(input, op == Op::avg_pool2d ? "input" : "gradient of the input");
     check_list(options.kernel_size, "kernel_size");
     check_list(options.stride, "stride");
     check_list(options.padding, "padding");
@@ -142,10 +143,13 @@ Geometry check_operator(const halpool_avg_pool2d_options &options, const halpool
     require(g.out_h >= 1 && g.out_w >= 1, HALPOOL_ERROR_INVALID_ARGUMENT, "Given input size: (", planes[0], "x",
             planes[1], "x", planes[2], "). Calculated output size: (", planes[0], "x", g.out_h, "x", g.out_w,
             "). Output size is too small");
-    const DTypeFacts &dtype = dtype_facts(input.dtype);
-    require(dtype.in_operator || (options.allow_any_dtype && dtype.kernel_name), HALPOOL_ERROR_NOT_IMPLEMENTED, "\"avg_pool2d\" not implemented for '",
-            dtype.torch_name, "'");
     return g;
+}
+
+// What PyTorch checks last.
+void check_dtype(Op op, const halpool_avg_pool2d_options &options, const DTypeFacts &dtype) {
+    require(dtype.in_operator || (options.allow_any_dtype && dtype.kernel_name), HALPOOL_ERROR_NOT_IMPLEMENTED, "\"", op_name(op),
+            "\" not implemented for '", dtype.torch_name, "'");
 }
 
 TensorGeometry geometry(const halpool_tensor_desc &tensor) {
@@ -174,7 +178,60 @@ bool is_injective(const TensorGeometry &g) {
     return true;
 }
 
+Problem make_problem(Op op, const halpool_avg_pool2d_options &options, const Geometry &g, const halpool_tensor_desc &input,
+                     const halpool_tensor_desc &output) {
+    const char *const of = op == Op::avg_pool2d ? "" : "gradient of the ";
+    require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", of, op == Op::avg_pool2d ? "output" : "input", " is ",
+            dtype_facts(output.dtype).name, " and the ", of, op == Op::avg_pool2d ? "input" : "output", " ", dtype_facts(input.dtype).name,
+            "; they must be the same");
+    require(op_built_in(op), HALPOOL_ERROR_UNSUPPORTED, op_name(op), " was not built into this library");
+    require(dtype_built_in(dtype_facts(input.dtype)), HALPOOL_ERROR_UNSUPPORTED, "dtype ", dtype_facts(input.dtype).name,
+            " was not built into this library; built in: ", dtypes_built_in());
+
+    Problem problem{};
+    problem.op = op;
+    problem.dtype = &dtype_facts(input.dtype);
+    problem.input = geometry(input);
+    problem.output = geometry(output);
+    problem.y = g.y;
+    problem.x = g.x;
+    problem.rule = options.has_divisor_override ? DivisorRule::fixed
+                   : options.count_include_pad  ? DivisorRule::count_include_pad
+                                                : DivisorRule::valid_taps;
+    problem.fixed_divisor = options.has_divisor_override ? options.divisor_override : 1;
+    require(problem.output.elements() == 0 || is_injective(problem.output), HALPOOL_ERROR_INVALID_ARGUMENT,
+            "the ", of, op == Op::avg_pool2d ? "output" : "input", "'s strides reach one element by several indices");
+    return problem;
+}
+
 }  // namespace
+
+bool op_built_in(Op op) {
+    for (const char *const *built = built_ops; *built; ++built) {
+        if (std::strcmp(*built, op_name(op)) == 0) return true;
+    }
+    return false;
+}
+
+const char *op_name(Op op) { return op == Op::avg_pool2d ? "avg_pool2d" : "avg_pool2d_backward"; }
+
+std::optional<Problem> Problem::as_forward() const {
+    if (op != Op::avg_pool2d_backward || !dtype->is_float || y.stride != 1 || x.stride != 1) return std::nullopt;
+    Problem forward = *this;
+    forward.op = Op::avg_pool2d;
+    const auto turn = [](Axis &axis, std::int64_t windows) {
+        axis.input = windows;
+        axis.pad_begin = axis.kernel - 1 - axis.pad_begin;
+        axis.pad_end = axis.kernel - 1 - axis.pad_end;
+        return axis.pad_begin >= 0 && axis.pad_end >= 0;
+    };
+    const bool inside = y.pad_begin == 0 && y.pad_end == 0 && x.pad_begin == 0 && x.pad_end == 0;
+    const bool one_divisor = rule != DivisorRule::valid_taps || inside;
+    if (!turn(forward.y, windows_h()) || !turn(forward.x, windows_w()) || !one_divisor) return std::nullopt;
+    if (rule != DivisorRule::fixed) forward.fixed_divisor = y.kernel * x.kernel;  // no window of stride 1 is cut
+    forward.rule = DivisorRule::fixed;
+    return forward;
+}
 
 std::int64_t TensorGeometry::lowest() const {
     std::int64_t offset = 0;
@@ -203,7 +260,7 @@ std::string Problem::describe() const {
     const auto memory = [](const TensorGeometry &g) {
         return g.is_planar() ? "nchw" : g.is_channels_last() ? "nhwc" : "strided";
     };
-    std::string out = text("avg_pool2d ", dtype->name, " ", list(input.shape.data(), 4), " ", memory(input), " -> ",
+    std::string out = text(op_name(op), " ", dtype->name, " ", list(input.shape.data(), 4), " ", memory(input), " -> ",
                            list(output.shape.data(), 4), " ", memory(output), ", kernel ", by(y.kernel, x.kernel),
                            ", stride ", by(y.stride, x.stride), ", padding ", by(y.pad_begin, x.pad_begin));
     if (y.pad_end != y.pad_begin || x.pad_end != x.pad_begin) out += " to " + by(y.pad_end, x.pad_end);
@@ -213,7 +270,8 @@ std::string Problem::describe() const {
 
 std::array<std::int64_t, 4> avg_pool2d_shape(const halpool_avg_pool2d_options &options,
                                              const halpool_tensor_desc &input) {
-    const Geometry g = check_operator(options, input);
+    const Geometry g = check_operator(Op::avg_pool2d, options, input);
+    check_dtype(Op::avg_pool2d, options, dtype_facts(input.dtype));
     std::array<std::int64_t, 4> shape{};
     const auto rank = static_cast<std::size_t>(input.rank);
     for (std::size_t i = 0; i + 2 < rank; ++i) shape[i] = input.shape[i];
@@ -224,7 +282,7 @@ std::array<std::int64_t, 4> avg_pool2d_shape(const halpool_avg_pool2d_options &o
 
 Problem avg_pool2d_problem(const halpool_avg_pool2d_options &options, const halpool_tensor_desc &input,
                            const halpool_tensor_desc &output) {
-    const Geometry g = check_operator(options, input);
+    const Geometry g = check_operator(Op::avg_pool2d, options, input);
     const std::array<std::int64_t, 4> shape = avg_pool2d_shape(options, input);
     const auto rank = static_cast<std::size_t>(input.rank);
     check_tensor(output, "output");
@@ -232,24 +290,29 @@ Problem avg_pool2d_problem(const halpool_avg_pool2d_options &options, const halp
             HALPOOL_ERROR_INVALID_ARGUMENT, "the output has shape ",
             list(output.shape, static_cast<std::size_t>(output.rank)), "; this problem's output is ",
             list(shape.data(), rank));
-    require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the output is ", dtype_facts(output.dtype).name,
-            " and the input ", dtype_facts(input.dtype).name, "; they must be the same");
-    require(dtype_built_in(dtype_facts(input.dtype)), HALPOOL_ERROR_UNSUPPORTED, "dtype ", dtype_facts(input.dtype).name,
-            " was not built into this library; built in: ", dtypes_built_in());
+    return make_problem(Op::avg_pool2d, options, g, input, output);
+}
 
-    Problem problem{};
-    problem.dtype = &dtype_facts(input.dtype);
-    problem.input = geometry(input);
-    problem.output = geometry(output);
-    problem.y = g.y;
-    problem.x = g.x;
-    problem.rule = options.has_divisor_override ? DivisorRule::fixed
-                   : options.count_include_pad  ? DivisorRule::count_include_pad
-                                                : DivisorRule::valid_taps;
-    problem.fixed_divisor = options.has_divisor_override ? options.divisor_override : 1;
-    require(problem.output.elements() == 0 || is_injective(problem.output), HALPOOL_ERROR_INVALID_ARGUMENT,
-            "the output's strides reach one element by several indices");
-    return problem;
+Problem avg_pool2d_backward_problem(const halpool_avg_pool2d_options &options, const halpool_tensor_desc &grad_output,
+                                    const halpool_tensor_desc &grad_input) {
+    const Geometry g = check_operator(Op::avg_pool2d_backward, options, grad_input);
+    check_tensor(grad_output, "gradient of the output");
+    const auto rank = static_cast<std::size_t>(grad_input.rank);
+    std::array<std::int64_t, 4> shape{};
+    for (std::size_t i = 0; i + 2 < rank; ++i) shape[i] = grad_input.shape[i];
+    shape[rank - 2] = g.out_h;
+    shape[rank - 1] = g.out_w;
+    // PyTorch's check_dim_size, of the planes, the height and the width; the batch it does not check.
+    for (std::size_t axis = rank - 3; axis < rank; ++axis) {
+        const bool same = grad_output.rank == grad_input.rank && grad_output.shape[axis] == shape[axis];
+        const std::string size = axis < static_cast<std::size_t>(std::max(grad_output.rank, 0)) ? std::to_string(grad_output.shape[axis]) : "none";
+        require(same, HALPOOL_ERROR_INVALID_ARGUMENT, "Expected a tensor of dimension ", rank, " and tensor.size[", axis, "] == ", shape[axis],
+                " but got: dimension ", grad_output.rank, " and tensor.size[", axis, "] = ", size);
+    }
+    require(std::equal(shape.begin(), shape.begin() + grad_input.rank, grad_output.shape), HALPOOL_ERROR_INVALID_ARGUMENT,
+            "the gradient of the output has shape ", list(grad_output.shape, rank), "; this problem's output is ", list(shape.data(), rank));
+    check_dtype(Op::avg_pool2d_backward, options, dtype_facts(grad_output.dtype));
+    return make_problem(Op::avg_pool2d_backward, options, g, grad_output, grad_input);
 }
 
 }  // namespace halpool

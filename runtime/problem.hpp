@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace halpool {
@@ -28,7 +29,15 @@ struct TensorGeometry {
     bool is_channels_last() const { return is_dense({0, 2, 3, 1}); }  // NHWC memory
 };
 
+// The operators, and what kernels call them (KernelRow::op).
+enum class Op { avg_pool2d, avg_pool2d_backward };
+const char *op_name(Op op);
+bool op_built_in(Op op);
+
+// Of the backward pass, `input` is the gradient of the pooled tensor, `output` that of the tensor that was pooled; the axes are
+// those of the forward pass, from `output` to `input`.
 struct Problem {
+    Op op;
     const DTypeFacts *dtype;  // of both tensors
     TensorGeometry input, output;
     Axis y, x;
@@ -36,6 +45,14 @@ struct Problem {
     std::int64_t fixed_divisor;  // rule == fixed
 
     std::int64_t bytes() const { return (input.elements() + output.elements()) * static_cast<std::int64_t>(dtype->bytes); }
+    // The extents of the pooled tensor.
+    std::int64_t windows_h() const { return (op == Op::avg_pool2d ? output : input).shape[2]; }
+    std::int64_t windows_w() const { return (op == Op::avg_pool2d ? output : input).shape[3]; }
+
+    // Of the backward pass of floats with windows of stride 1 that have one divisor: the forward pass that computes the same, which pools
+    // the gradient with what the windows leave of its padding. Nothing for others.
+    std::optional<Problem> as_forward() const;
+
     std::string describe() const;  // "[1, 64, 56, 56] -> [1, 64, 28, 28], kernel 2x2, stride 2x2, ..."
 };
 
@@ -47,6 +64,10 @@ std::array<std::int64_t, 4> avg_pool2d_shape(const halpool_avg_pool2d_options &o
 // The same, and checks the output against it. Throws Failure.
 Problem avg_pool2d_problem(const halpool_avg_pool2d_options &options, const halpool_tensor_desc &input,
                            const halpool_tensor_desc &output);
+
+// The backward pass: checks as PyTorch's does, and the gradients' shapes. Throws Failure.
+Problem avg_pool2d_backward_problem(const halpool_avg_pool2d_options &options, const halpool_tensor_desc &grad_output,
+                                    const halpool_tensor_desc &grad_input);
 
 }  // namespace halpool
 

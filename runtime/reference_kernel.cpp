@@ -17,6 +17,8 @@ struct SmallFloat {
     class Sum {
     public:
         void add(Element element) { sum_ += widen(element); }
+        void add_share(Element element, std::int64_t divisor) { sum_ += static_cast<double>(widen(element)) / static_cast<double>(divisor); }
+        Element total() const { return round(static_cast<float>(sum_)); }
         Element mean(std::int64_t divisor) const { return round(static_cast<float>(sum_) / static_cast<float>(divisor)); }
 
     private:
@@ -35,9 +37,9 @@ struct Float64 {
             error_ += (sum_ - (sum - added)) + (element - added);
             sum_ = sum;
         }
-        double mean(std::int64_t divisor) const {
-            return (std::isfinite(sum_) ? sum_ + error_ : sum_) / static_cast<double>(divisor);
-        }
+        void add_share(double element, std::int64_t divisor) { add(element / static_cast<double>(divisor)); }
+        double total() const { return std::isfinite(sum_) ? sum_ + error_ : sum_; }
+        double mean(std::int64_t divisor) const { return total() / static_cast<double>(divisor); }
 
     private:
         double sum_ = 0, error_ = 0;
@@ -50,15 +52,20 @@ struct Whole {
     class Sum {
     public:
         void add(Integer element) { sum_ += static_cast<std::uint64_t>(std::int64_t{element}); }
-        Integer mean(std::int64_t divisor) const {
-            const auto sum = static_cast<std::int64_t>(sum_);
-            // The one quotient that does not fit 64 bits wraps.
-            const std::int64_t mean = divisor == -1 ? static_cast<std::int64_t>(0 - sum_) : sum / divisor;
-            using Limits = std::numeric_limits<Integer>;
-            return static_cast<Integer>(std::clamp<std::int64_t>(mean, Limits::min(), Limits::max()));
-        }
+        void add_share(Integer element, std::int64_t divisor) { sum_ += static_cast<std::uint64_t>(quotient(static_cast<std::uint64_t>(std::int64_t{element}), divisor)); }
+        Integer total() const { return nearest(static_cast<std::int64_t>(sum_)); }
+        Integer mean(std::int64_t divisor) const { return nearest(quotient(sum_, divisor)); }
 
     private:
+        // The one that does not fit 64 bits wraps.
+        static std::int64_t quotient(std::uint64_t sum, std::int64_t divisor) {
+            return divisor == -1 ? static_cast<std::int64_t>(0 - sum) : static_cast<std::int64_t>(sum) / divisor;
+        }
+        static Integer nearest(std::int64_t value) {
+            using Limits = std::numeric_limits<Integer>;
+            return static_cast<Integer>(std::clamp<std::int64_t>(value, Limits::min(), Limits::max()));
+        }
+
         std::uint64_t sum_ = 0;
     };
 };
@@ -91,33 +98,62 @@ void pool(const Problem &problem, const void *input, void *output, std::int64_t 
     }
 }
 
+template <class Arithmetic>
+void pool_backward(const Problem &problem, const void *input, void *output, std::int64_t plane_begin, std::int64_t plane_end,
+                   std::int64_t row_begin, std::int64_t row_end) {
+    using Element = typename Arithmetic::Element;
+    const auto &in = problem.input.strides, &out = problem.output.strides;
+    const std::int64_t channels = problem.input.shape[1], width = problem.output.shape[3];
+    for (std::int64_t plane = plane_begin; plane < plane_end; ++plane) {
+        const std::int64_t n = plane / channels, c = plane % channels;
+        const Element *from = static_cast<const Element *>(input) + n * in[0] + c * in[1];
+        Element *to = static_cast<Element *>(output) + n * out[0] + c * out[1];
+        for (std::int64_t iy = row_begin; iy < row_end; ++iy) {
+            const Span rows = windows_over(problem.y, iy, problem.windows_h());
+            for (std::int64_t ix = 0; ix < width; ++ix) {
+                const Span columns = windows_over(problem.x, ix, problem.windows_w());
+                typename Arithmetic::Sum sum;
+                for (std::int64_t oy = rows.begin; oy < rows.end; ++oy) {
+                    const std::int64_t factor_y = divisor_factor(problem.y, oy, problem.rule);
+                    for (std::int64_t ox = columns.begin; ox < columns.end; ++ox) {
+                        const std::int64_t divisor =
+                            problem.rule == DivisorRule::fixed ? problem.fixed_divisor : factor_y * divisor_factor(problem.x, ox, problem.rule);
+                        sum.add_share(from[oy * in[2] + ox * in[3]], divisor);
+                    }
+                }
+                to[iy * out[2] + ix * out[3]] = sum.total();
+            }
+        }
+    }
+}
+
 using Pool = decltype(&pool<Float64>);
 
-Pool pool_of(const DTypeFacts &dtype) {
+Pool pool_of(const Problem &problem) {
     constexpr struct {
         const char *name;
-        Pool pool;
+        Pool forward, backward;
     } kAll[] = {
-        {"f32", pool<SmallFloat<float, same, same>>},
-        {"f64", pool<Float64>},
-        {"f16", pool<SmallFloat<std::uint16_t, float_of_float16, float16_of_float>>},
-        {"bf16", pool<SmallFloat<std::uint16_t, float_of_bfloat16, bfloat16_of_float>>},
-        {"i8", pool<Whole<std::int8_t>>},
-        {"u8", pool<Whole<std::uint8_t>>},
-        {"i32", pool<Whole<std::int32_t>>},
-        {"i64", pool<Whole<std::int64_t>>},
+        {"f32", pool<SmallFloat<float, same, same>>, pool_backward<SmallFloat<float, same, same>>},
+        {"f64", pool<Float64>, pool_backward<Float64>},
+        {"f16", pool<SmallFloat<std::uint16_t, float_of_float16, float16_of_float>>, pool_backward<SmallFloat<std::uint16_t, float_of_float16, float16_of_float>>},
+        {"bf16", pool<SmallFloat<std::uint16_t, float_of_bfloat16, bfloat16_of_float>>, pool_backward<SmallFloat<std::uint16_t, float_of_bfloat16, bfloat16_of_float>>},
+        {"i8", pool<Whole<std::int8_t>>, pool_backward<Whole<std::int8_t>>},
+        {"u8", pool<Whole<std::uint8_t>>, pool_backward<Whole<std::uint8_t>>},
+        {"i32", pool<Whole<std::int32_t>>, pool_backward<Whole<std::int32_t>>},
+        {"i64", pool<Whole<std::int64_t>>, pool_backward<Whole<std::int64_t>>},
     };
     for (const auto &each : kAll) {
-        if (std::strcmp(each.name, dtype.kernel_name) == 0) return each.pool;
+        if (std::strcmp(each.name, problem.dtype->kernel_name) == 0) return problem.op == Op::avg_pool2d ? each.forward : each.backward;
     }
     return nullptr;  // no problem has another dtype
 }
 
 }  // namespace
 
-void reference_avg_pool2d(const Problem &problem, const void *input, void *output, std::int64_t plane_begin,
+void reference_kernel(const Problem &problem, const void *input, void *output, std::int64_t plane_begin,
                           std::int64_t plane_end, std::int64_t row_begin, std::int64_t row_end) {
-    pool_of(*problem.dtype)(problem, input, output, plane_begin, plane_end, row_begin, row_end);
+    pool_of(problem)(problem, input, output, plane_begin, plane_end, row_begin, row_end);
 }
 
 }  // namespace halpool

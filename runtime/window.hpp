@@ -48,6 +48,13 @@ inline bool leaves_input(const Axis &axis, std::int64_t o) {
     return start < 0 || start + axis.kernel > axis.input;
 }
 
+// The windows [begin, end) of `outputs` that cover element i of the input (begin >= end: none).
+inline Span windows_over(const Axis &axis, std::int64_t i, std::int64_t outputs) {
+    const std::int64_t begin = -floor_divide(axis.kernel - 1 - axis.pad_begin - i, axis.stride);
+    const std::int64_t end = floor_divide(i + axis.pad_begin, axis.stride) + 1;
+    return {std::max<std::int64_t>(begin, 0), std::min(end, outputs), 0};
+}
+
 enum class DivisorRule { count_include_pad, valid_taps, fixed };
 
 // One axis' factor of the divisor; a window without taps gets 1, since its sum is 0 whatever it is divided by.

@@ -39,6 +39,7 @@ struct SixteenBits {
         const int infinity = ((1 << kExponent) - 1) << kFraction;
         if (std::isnan(number)) return of(static_cast<std::uint16_t>(infinity | 1 << (kFraction - 1)));
         const double magnitude = std::fabs(number);
+        if (magnitude == 0) return of(sign);
         int exponent = 0;
         std::frexp(magnitude, &exponent);
         const int place = std::max(exponent - 1, 1 - kBias) - kFraction;  // of the last bit of the fraction

@@ -12,7 +12,7 @@
 namespace halpool_test {
 
 struct KernelUnderTest {
-    std::string name, target, dtype, layout, window;
+    std::string name, target, op, dtype, layout, window;
     std::string demand;  // what the name says of the layout beyond its order: "-c3", "-a16"; or nothing
     std::int32_t device = HALPOOL_DEVICE_AUTO;
     bool available = false;
@@ -21,15 +21,16 @@ struct KernelUnderTest {
     bool is_reference() const { return layout == "any"; }
 };
 
-// dtype: "" for all.
-inline std::vector<KernelUnderTest> kernels_under_test(const std::string &dtype = "f32") {
+// dtype, op: "" for all.
+inline std::vector<KernelUnderTest> kernels_under_test(const std::string &dtype = "f32", const std::string &op = "avg_pool2d") {
     std::vector<KernelUnderTest> kernels;
     for (std::size_t k = 0; k < halpool_kernel_count(); ++k) {
         const halpool_kernel_info info = halpool_kernel_at(k);
-        if (!dtype.empty() && dtype != info.dtype) continue;
+        if ((!dtype.empty() && dtype != info.dtype) || (!op.empty() && op != info.op)) continue;
         KernelUnderTest kernel;
         kernel.name = info.name;
         kernel.target = info.target;
+        kernel.op = info.op;
         kernel.dtype = info.dtype;
         kernel.layout = info.layout;
         kernel.window = info.window;
@@ -54,9 +55,9 @@ inline const char *device_name(std::int32_t device) {
     return "a device that is not linked";
 }
 
-inline std::vector<KernelUnderTest> kernels_of_device(std::int32_t device, const std::string &dtype = "f32") {
+inline std::vector<KernelUnderTest> kernels_of_device(std::int32_t device, const std::string &dtype = "f32", const std::string &op = "avg_pool2d") {
     std::vector<KernelUnderTest> chosen;
-    for (const KernelUnderTest &kernel : kernels_under_test(dtype))
+    for (const KernelUnderTest &kernel : kernels_under_test(dtype, op))
         if (kernel.device == device) chosen.push_back(kernel);
     return chosen;
 }
@@ -81,9 +82,12 @@ struct PlanAttempt {
     halpool_error error = {};
 };
 
+enum class Pass { forward, backward };  // of which input and output are the gradients of the output and of the input
+
 inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input, const StridedLayout &output,
                              const char *kernel = nullptr, const char *target = nullptr,
-                             std::int32_t device = HALPOOL_DEVICE_AUTO, halpool_dtype dtype = HALPOOL_FLOAT32) {
+                             std::int32_t device = HALPOOL_DEVICE_AUTO, halpool_dtype dtype = HALPOOL_FLOAT32,
+                             Pass pass = Pass::forward) {
     const halpool_avg_pool2d_options options = problem.c_options();
     const halpool_tensor_desc in = input.desc(dtype), out = output.desc(dtype);
     halpool_plan_options plan_options = HALPOOL_PLAN_OPTIONS_INIT;
@@ -92,15 +96,17 @@ inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input,
     plan_options.device = device;
     PlanAttempt attempt;
     halpool_plan *plan = nullptr;
-    attempt.status = halpool_plan_create_avg_pool2d(&options, &in, &out, &plan_options, &plan, &attempt.error);
+    const auto create = pass == Pass::forward ? halpool_plan_create_avg_pool2d : halpool_plan_create_avg_pool2d_backward;
+    attempt.status = create(&options, &in, &out, &plan_options, &plan, &attempt.error);
     attempt.plan.reset(plan);
     return attempt;
 }
 
 // With this kernel forced, on its own device.
 inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input, const StridedLayout &output,
-                             const KernelUnderTest &kernel, halpool_dtype dtype = HALPOOL_FLOAT32) {
-    return make_plan(problem, input, output, kernel.name.c_str(), nullptr, kernel.device, dtype);
+                             const KernelUnderTest &kernel, halpool_dtype dtype = HALPOOL_FLOAT32,
+                             Pass pass = Pass::forward) {
+    return make_plan(problem, input, output, kernel.name.c_str(), nullptr, kernel.device, dtype, pass);
 }
 
 }  // namespace halpool_test

@@ -60,6 +60,7 @@ struct Exact {
     std::int64_t taps = 0;   // elements of the input in the window
     bool only_zeros = true;
     double divisor = 1;
+    double underflow = 0;       // of the backward pass: each share is rounded for itself, if only to a denormal
     std::int64_t quotient = 0;  // of integers: the sum, which wraps, divided and truncated
 };
 
@@ -113,6 +114,51 @@ std::vector<Exact> exact_output(const Problem &problem, const std::vector<T> &va
     return exact;
 }
 
+// The backward pass, by its definition: each window gives its gradient, divided, to each of its elements. `values`: the
+// gradients of the output in C order; the result: those of the input. `taps` counts the windows over an element.
+template <class T>
+std::vector<Exact> exact_gradient(const Problem &problem, const std::vector<T> &values) {
+    const Axes a = axes(problem);
+    const std::int64_t out_y = a.y.out(problem.ceil_mode), out_x = a.x.out(problem.ceil_mode), plane = a.y.in * a.x.in;
+    std::size_t planes = 1;
+    for (std::size_t axis = 0; axis + 2 < problem.input_shape.size(); ++axis) planes *= static_cast<std::size_t>(problem.input_shape[axis]);
+    std::vector<Exact> exact(planes * static_cast<std::size_t>(plane));
+    std::vector<std::uint64_t> whole(exact.size());
+    std::size_t at = 0;
+    for (std::size_t p = 0; p < planes; ++p)
+        for (std::int64_t oy = 0; oy < out_y; ++oy)
+            for (std::int64_t ox = 0; ox < out_x; ++ox, ++at) {
+                std::int64_t y0 = oy * a.y.stride - a.y.pad_begin, x0 = ox * a.x.stride - a.x.pad_begin;
+                std::int64_t y1 = std::min(y0 + a.y.kernel, a.y.in + a.y.pad_end), x1 = std::min(x0 + a.x.kernel, a.x.in + a.x.pad_end);
+                const std::int64_t with_padding = (y1 - y0) * (x1 - x0);
+                y0 = std::max<std::int64_t>(y0, 0), x0 = std::max<std::int64_t>(x0, 0);
+                y1 = std::min(y1, a.y.in), x1 = std::min(x1, a.x.in);
+                if (y1 <= y0 || x1 <= x0) continue;
+                const std::int64_t taps = (y1 - y0) * (x1 - x0);
+                const std::int64_t divisor = problem.divisor_override ? *problem.divisor_override : problem.count_include_pad ? with_padding : taps;
+                const long double share = static_cast<long double>(Element<T>::number(values[at])) / static_cast<long double>(divisor);
+                std::uint64_t quotient = 0;
+                if constexpr (!Element<T>::kFloat) {
+                    const auto element = static_cast<std::int64_t>(values[at]);
+                    quotient = divisor == -1 ? 0 - static_cast<std::uint64_t>(element) : static_cast<std::uint64_t>(element / divisor);
+                }
+                for (std::int64_t y = y0; y < y1; ++y)
+                    for (std::int64_t x = x0; x < x1; ++x) {
+                        const std::size_t i = p * static_cast<std::size_t>(plane) + static_cast<std::size_t>(y * a.x.in + x);
+                        Exact &element = exact[i];
+                        element.value += share;
+                        element.magnitude += std::fabs(static_cast<double>(share));
+                        element.only_zeros = element.only_zeros && share == 0;
+                        if (divisor < 0) element.divisor = -1;  // which may turn the sign of a zero
+                        ++element.taps;
+                        element.underflow += Element<T>::kSumDigits == 24 ? 0x1p-150 : 0x1p-1074;
+                        whole[i] += quotient;
+                        element.quotient = static_cast<std::int64_t>(whole[i]);
+                    }
+            }
+    return exact;
+}
+
 // The accuracy contract: (2 ceil(log2 n) + 16) units of sum|x| / |divisor|, of the type that is summed in, plus one rounding
 // to the element.
 template <class T = float>
@@ -123,7 +169,7 @@ double allowed_error(const Exact &exact) {
     int exponent = 0;
     std::frexp(static_cast<double>(exact.value), &exponent);  // value = f * 2^exponent, f in [0.5, 1)
     const double half_ulp = std::ldexp(1.0, std::max(exponent, Element<T>::kLeastExponent) - 1 - Element<T>::kDigits);
-    return contract + half_ulp;
+    return contract + half_ulp + exact.underflow;
 }
 
 template <class T>

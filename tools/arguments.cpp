@@ -1,5 +1,7 @@
 #include "arguments.hpp"
 
+#include "array.hpp"
+
 #include "report.hpp"
 
 #include <charconv>
@@ -130,6 +132,7 @@ AvgPool2dOptions AvgPool2dArguments::options() const {
     options.divisor_override = parse_optional_integer("divisor_override", divisor_override);
     options.padding_end = parse_integers("padding_end", padding_end);
     options.allow_any_padding = any_padding;
+    options.allow_any_dtype = any_dtype;
     return options;
 }
 
@@ -159,6 +162,11 @@ void add_avg_pool2d_arguments(CLI::App &command, AvgPool2dArguments &arguments) 
                     "Zeros at the bottom and the right, where they differ; then --padding is top and left alone")
         ->type_name("P[,P]");
     command.add_flag("--any-padding", arguments.any_padding, "Allow a padding over half the kernel size");
+    command
+        .add_option("--dtype", arguments.dtype, "The elements' type; default: a file's own, else float32. A .npy file of bfloat16 holds uint16")
+        ->check(CLI::IsMember(dtype_names()))
+        ->type_name("DTYPE");
+    command.add_flag("--any-dtype", arguments.any_dtype, "Allow int8, uint8 and int32, which PyTorch refuses");
     command.add_flag("--ceil-mode", arguments.ceil_mode, "Round the output size up, not down");
     command.add_flag("--no-count-include-pad", arguments.no_count_include_pad,
                      "Divide by the taps inside the image alone");

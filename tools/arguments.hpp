@@ -12,7 +12,8 @@ namespace halpool::cli {
 
 struct AvgPool2dArguments {
     std::string kernel_size, stride, padding = "0", padding_end, divisor_override = "None";
-    bool ceil_mode = false, no_count_include_pad = false, any_padding = false;
+    bool ceil_mode = false, no_count_include_pad = false, any_padding = false, any_dtype = false;
+    std::string dtype;  // empty: not said
     std::string layout, target, kernel, device = "auto";
 
     // These three refuse what is no integer, in PyTorch's words, by throwing std::runtime_error.

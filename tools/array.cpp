@@ -27,6 +27,33 @@ std::size_t element_size(DType dtype) {
     throw std::invalid_argument("a dtype that halpool does not have");
 }
 
+namespace {
+
+constexpr std::pair<const char *, DType> named_dtypes[] = {
+    {"float32", DType::f32}, {"float64", DType::f64}, {"float16", DType::f16}, {"bfloat16", DType::bf16},
+    {"int8", DType::i8},     {"uint8", DType::u8},    {"int32", DType::i32},   {"int64", DType::i64},
+};
+
+}  // namespace
+
+const char *dtype_name(DType dtype) {
+    for (const auto &[name, named] : named_dtypes)
+        if (named == dtype) return name;
+    return "other";
+}
+
+DType dtype_named(const std::string &name) {
+    for (const auto &[known, dtype] : named_dtypes)
+        if (name == known) return dtype;
+    throw std::invalid_argument("unknown dtype " + name);
+}
+
+std::vector<std::string> dtype_names() {
+    std::vector<std::string> names;
+    for (const auto &[name, dtype] : named_dtypes) names.emplace_back(name);
+    return names;
+}
+
 std::string shape_text(const Shape &shape) {
     std::string text = "[";
     for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);

@@ -13,6 +13,11 @@ namespace halpool::cli {
 
 std::size_t element_size(DType dtype);
 
+// "float32", "bfloat16", ...; the dtypes that halpool pools.
+const char *dtype_name(DType dtype);
+DType dtype_named(const std::string &name);  // throws std::invalid_argument
+std::vector<std::string> dtype_names();
+
 std::string shape_text(const Shape &shape);  // "[1, 3, 224, 224]"
 
 // The number of elements; throws std::bad_alloc when their bytes overflow 64 bits.

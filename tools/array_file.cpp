@@ -31,10 +31,14 @@ std::vector<unsigned char> encode(const std::string &path, const Array &array) {
 
 }  // namespace
 
-Array read_array(const std::string &path) {
+Array read_array(const std::string &path, std::optional<DType> dtype) {
     const auto picture = picture_format(path);
     std::vector<unsigned char> file = read_file(path);
-    return picture ? decode_picture(*picture, file, path) : decode_npy(std::move(file), path);
+    if (!picture) return decode_npy(std::move(file), path, dtype);
+    Array array = decode_picture(*picture, file, path);
+    if (dtype && *dtype != array.desc.dtype())
+        throw std::runtime_error("'" + path + "' is a picture, which is read as " + dtype_name(array.desc.dtype()) + ", not as " + dtype_name(*dtype));
+    return array;
 }
 
 void check_array_file(const std::string &path, const TensorDesc &desc) {

@@ -4,12 +4,14 @@
 
 #include "array.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace halpool::cli {
 
-Array read_array(const std::string &path);
+// dtype: what its elements must be (see decode_npy); nothing: what the file says.
+Array read_array(const std::string &path, std::optional<DType> dtype = std::nullopt);
 
 // Throws when no array like this can be written to such a file. Needs no data, so it can be asked before any work.
 void check_array_file(const std::string &path, const TensorDesc &desc);

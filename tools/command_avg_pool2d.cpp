@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 namespace halpool::cli {
 
@@ -85,7 +86,8 @@ void pool(const PoolArguments &arguments) {
     const IntList kernel_size = arguments.pool.kernel_size_list();
     const AvgPool2dOptions options = arguments.pool.options();
 
-    Array input = read_array(arguments.input);
+    const std::string &dtype = arguments.pool.dtype;
+    Array input = read_array(arguments.input, dtype.empty() ? std::nullopt : std::optional(dtype_named(dtype)));
     const TensorDesc input_desc = desc_for_kernel(input.desc, arguments.pool.layout);
     const bool channels_last = layout_name(input_desc) == "nhwc";
     const TensorDesc output_desc(avg_pool2d_output_shape(input_desc, kernel_size, options), input_desc.dtype(),
@@ -113,6 +115,7 @@ void pool(const PoolArguments &arguments) {
                    {"outputs", arguments.outputs},
                    {"input_shape", input_desc.shape()},
                    {"output_shape", output_desc.shape()},
+                   {"dtype", dtype_name(input_desc.dtype())},
                    {"layout", layout_name(input_desc)},
                    {"kernel", plan.kernel()},
                    {"target", plan.target()},

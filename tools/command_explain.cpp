@@ -1,4 +1,5 @@
 #include "arguments.hpp"
+#include "array.hpp"
 #include "commands.hpp"
 #include "report.hpp"
 
@@ -19,8 +20,9 @@ void explain(const ExplainArguments &arguments) {
     const AvgPool2dOptions options = arguments.pool.options();
     const MemoryFormat format =
         arguments.pool.layout == "nhwc" ? MemoryFormat::channels_last : MemoryFormat::contiguous;
-    const TensorDesc input(parse_shape(arguments.shape), DType::f32, format);
-    const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), DType::f32, format);
+    const DType dtype = arguments.pool.dtype.empty() ? DType::f32 : dtype_named(arguments.pool.dtype);
+    const TensorDesc input(parse_shape(arguments.shape), dtype, format);
+    const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), dtype, format);
     const AvgPool2dPlan plan(input, output, kernel_size, options, arguments.pool.plan_options());
     if (!arguments.json) {
         const std::string text = plan.describe();
@@ -38,6 +40,7 @@ void explain(const ExplainArguments &arguments) {
     print(Json{{"op", "avg_pool2d"},
                {"input_shape", input.shape()},
                {"output_shape", output.shape()},
+               {"dtype", dtype_name(dtype)},
                {"layout", format == MemoryFormat::channels_last ? "nhwc" : "nchw"},
                {"kernel", plan.kernel()},
                {"target", plan.target()},

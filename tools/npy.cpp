@@ -25,7 +25,7 @@ struct NpyType {
 
 constexpr NpyType npy_types[] = {
     {"f4", DType::f32, 4}, {"f8", DType::f64, 8}, {"f2", DType::f16, 2}, {"i1", DType::i8, 1},
-    {"u1", DType::u8, 1},  {"i2", DType::i16, 2}, {"i4", DType::i32, 4}, {"i8", DType::i64, 8},
+    {"u1", DType::u8, 1},  {"u2", DType::bf16, 2}, {"i2", DType::i16, 2}, {"i4", DType::i32, 4}, {"i8", DType::i64, 8},
     {"b1", DType::boolean, 1}, {"c8", DType::complex64, 4}, {"c16", DType::complex128, 8},
 };
 
@@ -168,7 +168,7 @@ void swap_bytes(unsigned char *data, std::size_t bytes, std::size_t word) {
 
 }  // namespace
 
-Array decode_npy(std::vector<unsigned char> file, const std::string &name) {
+Array decode_npy(std::vector<unsigned char> file, const std::string &name, std::optional<DType> dtype) {
     const auto fail = [&](const std::string &cause) {
         throw std::runtime_error("'" + name + "' is not a valid .npy file: " + cause);
     };
@@ -188,6 +188,11 @@ Array decode_npy(std::vector<unsigned char> file, const std::string &name) {
 
     const NpyHeader header = HeaderReader(text.substr(header_begin, header_length), name).read();
     const NpyType &type = npy_type(header.descr, name);
+    if (type.dtype == DType::bf16 && dtype != DType::bf16)
+        throw std::runtime_error("'" + name + "' holds elements of the NumPy type '" + header.descr +
+                                 "', which halpool takes for bfloat16 alone: say --dtype bfloat16");
+    if (dtype && *dtype != type.dtype)
+        throw std::runtime_error("'" + name + "' holds elements of the NumPy type '" + header.descr + "', not " + dtype_name(*dtype));
     const TensorDesc desc(header.shape,
                           header.fortran_order ? fortran_strides(header.shape)
                                                : detail::dense_strides(header.shape, MemoryFormat::contiguous),

@@ -7,6 +7,7 @@
 
 #include "array.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace halpool::cli {
 
 // Takes the whole file; the array's elements stay where they lie in it, in C or Fortran order. Big-endian elements
 // are swapped. `name` is the file's name in messages. Throws std::runtime_error.
-Array decode_npy(std::vector<unsigned char> file, const std::string &name);
+// dtype: what the elements must be; nothing: what the file says. NumPy has no bfloat16: such files hold words, '<u2'.
+Array decode_npy(std::vector<unsigned char> file, const std::string &name, std::optional<DType> dtype);
 
 // A version 1.0 file in C order.
 std::vector<unsigned char> encode_npy(const Array &array);

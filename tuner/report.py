@@ -46,6 +46,8 @@ def wrong_with_row(entry, bound):
     """Why this is no row of the benchmark; None if it is."""
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("workload", "problem", "layout")):
         return "it has no workload, problem and layout"
+    if not isinstance(entry.get("dtype", ""), str):
+        return "its dtype is not a name"
     if not isinstance(entry.get("threads"), int) or not positive(entry["threads"]):
         return "it has no number of threads"
     peers = entry.get("peers")
@@ -159,7 +161,7 @@ def bound_name(bound):
 
 
 def summary(rows, bound):
-    """Geometric means and the rows that are worst: of speed-ups the lowest, of times over the bound the highest."""
+    """Geometric means, each of one dtype, and the rows that are worst: of speed-ups the lowest, of times over the bound the highest."""
     lines = []
 
     def add(threads, what, layout, named, worst):
@@ -170,13 +172,14 @@ def summary(rows, bound):
                           factor(value), text(name), str(slower)])
 
     for threads in sorted({row.threads for row in rows}):
-        for layout in sorted({row.layout for row in rows}):
-            here = [row for row in rows if (row.threads, row.layout) == (threads, layout)]
+        for dtype, layout in dict.fromkeys((row.dtype, row.layout) for row in sorted(rows, key=lambda row: row.layout)):
+            here = [row for row in rows if (row.threads, row.dtype, row.layout) == (threads, dtype, layout)]
+            memory = text(layout.upper() if dtype == "f32" else f"{layout.upper()} {dtype}")
             peers = dict.fromkeys(name for row in here for name in row.peers if name not in ("halpool", bound))
             for what, peer in (("the best peer", None), *((text(name), name) for name in peers)):
                 ups = [(row.speed_up(peer), row.name) for row in here]
-                add(threads, f"speed-up over {what}", text(layout.upper()), [up for up in ups if up[0] is not None], min)
-            add(threads, f"time over {bound_name(bound)}", text(layout.upper()), [(row.over_bound(), row.name) for row in here], max)
+                add(threads, f"speed-up over {what}", memory, [up for up in ups if up[0] is not None], min)
+            add(threads, f"time over {bound_name(bound)}", memory, [(row.over_bound(), row.name) for row in here], max)
     return table(["threads", "", "memory", "rows", "geometric mean", "worst", "of", "below 1"], lines,
                  ("threads", "rows", "geometric mean", "worst", "below 1"))
 

@@ -203,6 +203,7 @@ def problems(options):
     _, entries = read_workloads(options.workloads, with_ceil_mode=True)
     by_name = {entry.name: entry for entry in entries}
     found = []
+    # Of f32 alone, as `entries` are; it says which it skips.
     for workload in kernel_manifest.read_workloads(str(SOURCE / "schedules"), str(options.workloads)):
         problem = by_name[workload.name]
         if options.group and problem.group != options.group:

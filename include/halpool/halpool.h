@@ -173,6 +173,16 @@ HALPOOL_API halpool_status halpool_avg_pool2d(const halpool_avg_pool2d_options *
                                               const halpool_tensor_desc *output, void *output_data,
                                               halpool_error *error);
 
+/* The backward pass: the gradient of the input, from that of the output. grad_input has the shape of the tensor that was pooled,
+ * grad_output that of halpool_avg_pool2d_output_shape of it; neither tensor's values are needed. Each element is the sum of the
+ * gradients of the windows that cover it, each divided as in the forward pass: gathered, in one order, never scattered. float16 and
+ * bfloat16 are summed in float32 and rounded once; of integers each quotient is truncated before the sum. Else as
+ * halpool_avg_pool2d. */
+HALPOOL_API halpool_status halpool_avg_pool2d_backward(const halpool_avg_pool2d_options *options,
+                                                       const halpool_tensor_desc *grad_output, const void *grad_output_data,
+                                                       const halpool_tensor_desc *grad_input, void *grad_input_data,
+                                                       halpool_error *error);
+
 /* ---- Plans ------------------------------------------------------------------------------------------------- */
 
 typedef struct halpool_plan halpool_plan;
@@ -209,6 +219,13 @@ HALPOOL_API halpool_status halpool_plan_create_avg_pool2d(const halpool_avg_pool
                                                           const halpool_tensor_desc *output,
                                                           const halpool_plan_options *plan_options,
                                                           halpool_plan **plan, halpool_error *error);
+
+/* The same for the backward pass (halpool_avg_pool2d_backward). Such a plan's input is grad_output, its output grad_input. */
+HALPOOL_API halpool_status halpool_plan_create_avg_pool2d_backward(const halpool_avg_pool2d_options *options,
+                                                                   const halpool_tensor_desc *grad_output,
+                                                                   const halpool_tensor_desc *grad_input,
+                                                                   const halpool_plan_options *plan_options,
+                                                                   halpool_plan **plan, halpool_error *error);
 
 HALPOOL_API void halpool_plan_destroy(halpool_plan *plan); /* NULL is allowed */
 
@@ -260,7 +277,7 @@ HALPOOL_API int32_t halpool_plan_device(const halpool_plan *plan);
 /* Text for people: the problem, the chosen kernel, and why each kernel before it was passed over. Owned by the plan. */
 HALPOOL_API const char *halpool_plan_describe(const halpool_plan *plan);
 
-/* Every kernel the selector looked at, in its order of preference. */
+/* Every kernel for the operator and the dtype, in the selector's order of preference. */
 typedef struct halpool_candidate {
     const char *kernel;
     const char *target;
@@ -284,8 +301,8 @@ typedef struct halpool_target_info {
 typedef struct halpool_kernel_info {
     const char *name;
     const char *target;
-    const char *op;     /* "avg_pool2d" */
-    const char *dtype;  /* "f32" */
+    const char *op;     /* "avg_pool2d", "avg_pool2d_backward" */
+    const char *dtype;  /* "f32", "f64", "f16", "bf16", "i8", "u8", "i32", "i64" */
     const char *layout; /* "nchw", "nhwc", or "any" */
     const char *window; /* "generic", "2x2s2", ..., "global", or "any" */
 } halpool_kernel_info;

@@ -87,6 +87,22 @@ struct LineAllocator {
     bool operator!=(const LineAllocator<U> &) const noexcept { return false; }
 };
 
+constexpr std::size_t element_bytes(DType dtype) {
+    switch (dtype) {
+    case DType::i8:
+    case DType::u8:
+    case DType::boolean: return 1;
+    case DType::f16:
+    case DType::bf16:
+    case DType::i16: return 2;
+    case DType::f64:
+    case DType::i64:
+    case DType::complex64: return 8;
+    case DType::complex128: return 16;
+    default: return 4;
+    }
+}
+
 // Strides of a dense tensor. Extents that overflow are refused later, by the library.
 inline Shape dense_strides(const Shape &shape, MemoryFormat format) {
     Shape strides(shape.size());
@@ -155,14 +171,20 @@ private:
     void *data_;
 };
 
-// A dense f32 tensor that owns its memory, which begins at a cache line: what the simple calls return.
+// A dense tensor that owns its memory, which begins at a cache line: what the simple calls return. Zeros at first.
 class Tensor : public TensorDesc {
 public:
-    explicit Tensor(Shape shape, MemoryFormat format = MemoryFormat::contiguous)
-        : TensorDesc(std::move(shape), DType::f32, format), values_(count(this->shape())) {}
-    float *data() noexcept { return values_.data(); }
-    const float *data() const noexcept { return values_.data(); }
-    std::size_t size() const noexcept { return values_.size(); }
+    explicit Tensor(Shape shape, MemoryFormat format = MemoryFormat::contiguous) : Tensor(std::move(shape), DType::f32, format) {}
+    Tensor(Shape shape, DType dtype, MemoryFormat format = MemoryFormat::contiguous)
+        : TensorDesc(std::move(shape), dtype, format), size_(count(this->shape())), bytes_(size_ * detail::element_bytes(dtype)) {}
+    // The elements: float's of a tensor of f32; of other dtypes by the type that holds them, std::uint16_t for f16 and bf16.
+    float *data() noexcept { return data_as<float>(); }
+    const float *data() const noexcept { return data_as<float>(); }
+    template <class T>
+    T *data_as() noexcept { return reinterpret_cast<T *>(bytes_.data()); }
+    template <class T>
+    const T *data_as() const noexcept { return reinterpret_cast<const T *>(bytes_.data()); }
+    std::size_t size() const noexcept { return size_; }  // elements
 
 private:
     static std::size_t count(const Shape &shape) {
@@ -170,7 +192,8 @@ private:
         for (std::int64_t extent : shape) n *= static_cast<std::size_t>(extent);
         return n;
     }
-    std::vector<float, detail::LineAllocator<float>> values_;
+    std::size_t size_;
+    std::vector<unsigned char, detail::LineAllocator<unsigned char>> bytes_;
 };
 
 // The arguments of torch.nn.functional.avg_pool2d after kernel_size, with its defaults.
@@ -183,6 +206,7 @@ struct AvgPool2dOptions {
     // Beyond PyTorch.
     IntList padding_end = {};        // empty: `padding` on both sides; else `padding` is top and left alone
     bool allow_any_padding = false;  // padding may exceed half the kernel
+    bool allow_any_dtype = false;    // int8, uint8 and int32 too; see halpool_avg_pool2d_options
 
     // The C structure; it points into *this and into kernel_size, which must outlive it.
     halpool_avg_pool2d_options c_options(const IntList &kernel_size) const noexcept {
@@ -196,6 +220,7 @@ struct AvgPool2dOptions {
         c.divisor_override = divisor_override.value_or(0);
         c.padding_end = padding_end.list();
         c.allow_any_padding = allow_any_padding;
+        c.allow_any_dtype = allow_any_dtype;
         return c;
     }
 };
@@ -275,6 +300,13 @@ struct PlanOptions {
     const void *data = nullptr;     // into the memory that the plan will work on; not read, not kept
 };
 
+namespace detail {
+
+using CreatePlan = halpool_status (*)(const halpool_avg_pool2d_options *, const halpool_tensor_desc *, const halpool_tensor_desc *,
+                                      const halpool_plan_options *, halpool_plan **, halpool_error *);
+
+}  // namespace detail
+
 inline Shape avg_pool2d_output_shape(const TensorDesc &input, const IntList &kernel_size,
                                      const AvgPool2dOptions &options = {}) {
     const halpool_avg_pool2d_options c = options.c_options(kernel_size);
@@ -287,24 +319,8 @@ inline Shape avg_pool2d_output_shape(const TensorDesc &input, const IntList &ker
 
 // A problem with its kernel chosen. Immutable; execute it from any number of threads at once. Movable, not
 // copyable.
-class AvgPool2dPlan {
+class Plan {
 public:
-    AvgPool2dPlan(const TensorDesc &input, const TensorDesc &output, const IntList &kernel_size,
-                  const AvgPool2dOptions &options = {}, const PlanOptions &plan_options = {}) {
-        const halpool_avg_pool2d_options c = options.c_options(kernel_size);
-        const halpool_tensor_desc in = input.desc(), out = output.desc();
-        halpool_plan_options p = HALPOOL_PLAN_OPTIONS_INIT;
-        p.target = plan_options.target.empty() ? nullptr : plan_options.target.c_str();
-        p.kernel = plan_options.kernel.empty() ? nullptr : plan_options.kernel.c_str();
-        p.device = static_cast<std::int32_t>(plan_options.device);
-        p.result_on_device = plan_options.result_on_device;
-        p.data = plan_options.data;
-        halpool_plan *plan = nullptr;
-        halpool_error error;
-        detail::check(halpool_plan_create_avg_pool2d(&c, &in, &out, &p, &plan, &error), error);
-        plan_.reset(plan);
-    }
-
     // On pointers to element [0, 0, 0, 0] of tensors of the plan's shapes and strides: host pointers, or, for a
     // CUDA plan, device pointers: its work is queued on the default stream. threads: see halpool_execution. Throws
     // Error.
@@ -349,12 +365,54 @@ public:
     std::string describe() const { return halpool_plan_describe(plan_.get()); }
     const halpool_plan *get() const noexcept { return plan_.get(); }
 
+protected:
+    Plan(detail::CreatePlan create, const TensorDesc &input, const TensorDesc &output, const IntList &kernel_size,
+         const AvgPool2dOptions &options, const PlanOptions &plan_options) {
+        const halpool_avg_pool2d_options c = options.c_options(kernel_size);
+        const halpool_tensor_desc in = input.desc(), out = output.desc();
+        halpool_plan_options p = HALPOOL_PLAN_OPTIONS_INIT;
+        p.target = plan_options.target.empty() ? nullptr : plan_options.target.c_str();
+        p.kernel = plan_options.kernel.empty() ? nullptr : plan_options.kernel.c_str();
+        p.device = static_cast<std::int32_t>(plan_options.device);
+        p.result_on_device = plan_options.result_on_device;
+        p.data = plan_options.data;
+        halpool_plan *plan = nullptr;
+        halpool_error error;
+        detail::check(create(&c, &in, &out, &p, &plan, &error), error);
+        plan_.reset(plan);
+    }
+
 private:
     struct Destroy {
         void operator()(halpool_plan *plan) const noexcept { halpool_plan_destroy(plan); }
     };
     std::unique_ptr<halpool_plan, Destroy> plan_;
 };
+
+// The forward pass: from `input` to `output`.
+class AvgPool2dPlan : public Plan {
+public:
+    AvgPool2dPlan(const TensorDesc &input, const TensorDesc &output, const IntList &kernel_size,
+                  const AvgPool2dOptions &options = {}, const PlanOptions &plan_options = {})
+        : Plan(halpool_plan_create_avg_pool2d, input, output, kernel_size, options, plan_options) {}
+};
+
+// The backward pass: execute() takes the gradient of the output, and computes that of the input.
+class AvgPool2dBackwardPlan : public Plan {
+public:
+    AvgPool2dBackwardPlan(const TensorDesc &grad_output, const TensorDesc &grad_input, const IntList &kernel_size,
+                          const AvgPool2dOptions &options = {}, const PlanOptions &plan_options = {})
+        : Plan(halpool_plan_create_avg_pool2d_backward, grad_output, grad_input, kernel_size, options, plan_options) {}
+};
+
+// The gradient of the input, into memory the caller owns: grad_input has the shape of the tensor that was pooled.
+inline void avg_pool2d_backward(const ConstTensorView &grad_output, const TensorView &grad_input, const IntList &kernel_size,
+                                const AvgPool2dOptions &options = {}) {
+    const halpool_avg_pool2d_options c = options.c_options(kernel_size);
+    const halpool_tensor_desc in = grad_output.desc(), out = grad_input.desc();
+    halpool_error error;
+    detail::check(halpool_avg_pool2d_backward(&c, &in, grad_output.data(), &out, grad_input.data(), &error), error);
+}
 
 // Pools into memory the caller owns.
 inline void avg_pool2d(const ConstTensorView &input, const TensorView &output, const IntList &kernel_size,
@@ -372,8 +430,8 @@ inline Tensor avg_pool2d(const ConstTensorView &input, const IntList &kernel_siz
     const bool planar = input.strides() == detail::dense_strides(input.shape(), MemoryFormat::contiguous);
     const bool channels_last =
         input.strides() == detail::dense_strides(input.shape(), MemoryFormat::channels_last);
-    Tensor output(shape, channels_last && !planar ? MemoryFormat::channels_last : MemoryFormat::contiguous);
-    avg_pool2d(input, TensorView(output.data(), output), kernel_size, options);
+    Tensor output(shape, input.dtype(), channels_last && !planar ? MemoryFormat::channels_last : MemoryFormat::contiguous);
+    avg_pool2d(input, TensorView(static_cast<void *>(output.data_as<unsigned char>()), output), kernel_size, options);
     return output;
 }
 

@@ -1,16 +1,17 @@
 import unittest
 
+import report
 from results import Row, Table, geometric_mean, over_one_thread, summary
 
 
-def row(workload="W1", layout="nchw", threads=1, wrong=(), **us):
+def row(workload="W1", layout="nchw", threads=1, wrong=(), dtype=None, **us):
     """halpool=10 is 10 us in the best of two rounds."""
     peers = {name: {"kernel": f"{name}_kernel", "ns": [[time * 2000, time * 1000], [time * 3000]]}
              for name, time in us.items()}
     for name in wrong:
         peers[name]["wrong"] = True
-    return Row({"workload": workload, "problem": f"{workload} 1x1x8x8", "layout": layout, "threads": threads,
-                "peers": peers}, "roofline")
+    entry = {"workload": workload, "problem": f"{workload} 1x1x8x8", "layout": layout, "threads": threads, "peers": peers}
+    return Row(entry if dtype is None else {**entry, "dtype": dtype}, "roofline")
 
 
 class ARow(unittest.TestCase):
@@ -66,6 +67,37 @@ class Summary(unittest.TestCase):
 
     def test_says_nothing_of_a_peer_that_did_no_row(self):
         self.assertFalse(any("scipy" in line for line in summary([row(halpool=10, roofline=5)], ["scipy"])))
+
+
+class OtherDtypes(unittest.TestCase):
+    ROWS = [row("W19", dtype="bf16", halpool=10, roofline=2, onednn=90), row(halpool=10, roofline=5, onednn=20),
+            row("W5i-f64", dtype="f64", halpool=10, roofline=5), row("W19", threads=2, dtype="bf16", halpool=5, roofline=2, onednn=10)]
+
+    def test_figures_that_do_not_say_one_are_of_f32(self):
+        self.assertEqual([r.dtype for r in self.ROWS], ["bf16", "f32", "f64", "bf16"])
+
+    def test_are_in_no_mean_of_f32(self):
+        lines = list(summary(self.ROWS[:3], ["onednn"]))
+        self.assertEqual(lines, [
+            "1 thread: speed-up over",
+            "  the best peer, nchw: geometric mean 2.00, lowest 2.00 (W1 nchw), below 1 in 0 of 1 rows",
+            "  onednn: geometric mean 2.00, lowest 2.00 (W1 nchw), below 1 in 0 of 1 rows",
+            "  time over the roofline's, nchw: geometric mean 2.00, highest 2.00 (W1 nchw)",
+            "  bf16, nchw: over the best peer: geometric mean 9.00, lowest 9.00 (W19 nchw); time over the roofline's: 5.00",
+            "  f64, nchw: no peer; time over the roofline's: 2.00"])
+
+    def test_may_be_alone(self):
+        lines = list(summary([self.ROWS[0], self.ROWS[3]], ["onednn"]))
+        self.assertEqual(lines[0], "1 thread, bf16: speed-up over")
+        self.assertIn("  onednn: geometric mean 9.00, lowest 9.00 (W19 nchw), below 1 in 0 of 1 rows", lines)
+        # One pass may have rows that another does not.
+        self.assertIn("  bf16, nchw: over the best peer: geometric mean 2.00, lowest 2.00 (W19 nchw); time over the roofline's: 2.50",
+                      list(summary(self.ROWS, ["onednn"])))
+
+    def test_have_means_of_their_own_in_the_documentations_table(self):
+        lines = list(report.lines({"bound": "roofline", "rows": [r.entry for r in self.ROWS[:3]]}))
+        self.assertIn("NCHW, 1 thread: geometric mean of the speed-up over the best peer 2.00, lowest 2.00.", lines)
+        self.assertIn("NCHW, bf16, 1 thread: geometric mean of the speed-up over the best peer 9.00, lowest 9.00.", lines)
 
 
 class ATable(unittest.TestCase):

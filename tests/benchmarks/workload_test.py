@@ -1,9 +1,10 @@
+import json
 import pathlib
 import tempfile
 import unittest
 
 import workload
-from workload import Workload, read_workloads
+from workload import DTYPES, Workload, read_workloads
 
 SHARED_FILE = pathlib.Path(workload.__file__).with_name("workloads.json")
 
@@ -32,15 +33,59 @@ class AWorkload(unittest.TestCase):
         self.assertEqual(w.taps(), 8 * 64 * 56 * 56 * 15)
 
 
+class ADtype(unittest.TestCase):
+    def of(self, dtype, **problem):
+        return Workload({"name": "A", "input": [1, 2, 9, 12], "kernel_size": [2, 3], "dtype": dtype, **problem})
+
+    def test_stands_behind_the_problem_and_ends_the_command(self):
+        self.assertEqual(str(self.of("bf16")), "A 1x2x9x12 k2x3 s2x3 bf16")
+        self.assertEqual(self.of("bf16").command("nhwc"), "setup nhwc 1 2 9 12 2 3 2 3 0 0 1 bf16")
+        self.assertEqual(self.of("u8", ceil_mode=True).command("nhwc"), "setup nhwc 1 2 9 12 2 3 2 3 0 0 1 1 u8")
+        # What is of f32 reads as it did before there were others.
+        self.assertEqual(str(self.of("f32")), "A 1x2x9x12 k2x3 s2x3")
+        self.assertEqual(self.of("f32").command("nhwc"), "setup nhwc 1 2 9 12 2 3 2 3 0 0 1")
+
+    def test_has_a_size_and_a_tolerance(self):
+        elements = 1 * 2 * 9 * 12 + 1 * 2 * 4 * 4
+        self.assertEqual({dtype: self.of(dtype).bytes() // elements for dtype in DTYPES}, DTYPES)
+        f32, f64 = self.of("f32").tolerance(), self.of("f64").tolerance()
+        self.assertEqual(f32, 22 * 2 ** -24)
+        self.assertLess(f64, f32 / 1e6)
+        self.assertEqual(self.of("f16").tolerance(), f32 + 2 ** -11)
+        self.assertEqual(self.of("bf16").tolerance(), f32 + 2 ** -8)
+        for dtype in ("i8", "u8"):
+            self.assertEqual(self.of(dtype).tolerance(), 1)
+
+    def test_is_the_files_unless_an_entry_says_its_own(self):
+        problem = {"input": [1, 1, 5, 5], "kernel_size": 2}
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "mine.json"
+            path.write_text(json.dumps({"dtype": "f16", "layouts": ["nchw"], "workloads": [
+                {"name": "A", **problem}, {"name": "B", "dtype": "f32", **problem}, {"name": "C", "dtype": "i8", **problem}]}))
+            self.assertEqual([w.dtype for w in read_workloads(path, dtypes=DTYPES)[1]], ["f16", "f32", "i8"])
+            # Who asks for none of the others gets f32 alone.
+            self.assertEqual([w.name for w in read_workloads(path)[1]], ["B"])
+
+    def test_that_nobody_knows_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "mine.json"
+            path.write_text('{"layouts": ["nchw"], "workloads": [{"name": "A", "dtype": "f8", "input": [1, 1, 4, 4], "kernel_size": 2}]}')
+            with self.assertRaisesRegex(ValueError, "mine.json does not hold workloads.*A: no dtype f8: there are f32, f64"):
+                read_workloads(path)
+
+
 class TheSharedFile(unittest.TestCase):
-    def test_holds_workloads_of_three_groups_under_names_of_their_own(self):
-        layouts, workloads = read_workloads(SHARED_FILE)
+    def test_holds_workloads_of_four_groups_under_names_of_their_own(self):
+        layouts, workloads = read_workloads(SHARED_FILE, dtypes=DTYPES)
         self.assertEqual(layouts, ["nchw", "nhwc"])
         names = [w.name for w in workloads]
         self.assertEqual(len(names), len(set(names)))
-        self.assertEqual({w.group for w in workloads}, {"judged", "more", "classes"})
+        self.assertEqual({w.group for w in workloads}, {"judged", "more", "classes", "dtypes"})
+        self.assertEqual({w.dtype for w in workloads}, set(DTYPES))
         for w in workloads:
             self.assertTrue(all(extent > 0 for extent in w.output), str(w))
+            # The judged ones are judged together, and tuned.
+            self.assertEqual(w.group == "dtypes", w.dtype != "f32", str(w))
 
 
 class AnotherFile(unittest.TestCase):

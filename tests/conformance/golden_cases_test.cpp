@@ -1,6 +1,6 @@
 // Every golden avg_pool2d case, on every kernel of its dtype forced in turn, on its own device: planar, channels-last, as the
 // case's view. PyTorch has no int8, uint8 and int32: kernels of these get the cases of int64 that fit.
-#include "golden/read_cases.hpp"
+#include "golden_cases.hpp"
 #include "guarded_execution.hpp"
 #include "kernels_under_test.hpp"
 #include "oracle.hpp"
@@ -23,86 +23,13 @@ namespace {
 // Forward cases in tests/golden.
 const std::map<std::string, std::size_t> kCases = {{"float32", 195}, {"float64", 27}, {"float16", 31}, {"bfloat16", 26}, {"int64", 29}};
 
-struct GoldenCase {
-    std::string name;
-    Problem problem;
-    golden::Array input, output;
-    double rtol, atol;
-    std::int64_t known_columns;  // of the output: PyTorch computed these
-};
-
-std::vector<GoldenCase> load_golden_cases(const std::string &dtype) {
-    std::vector<GoldenCase> chosen;
-    for (const golden::Case &c : golden::load(HALPOOL_GOLDEN_DIR "/avg_pool2d_cases")) {
-        if (c.str("op") != "avg_pool2d" || c.str("dtype") != dtype) continue;
-        GoldenCase g;
-        g.name = c.str("name");
-        g.problem.input_shape = c.ints("input_shape");
-        g.problem.kernel_size = c.ints("kernel_size");
-        if (c.has("stride")) g.problem.stride = c.ints("stride");
-        if (c.has("padding")) g.problem.padding = c.ints("padding");
-        g.problem.ceil_mode = c.str("ceil_mode") == "1";
-        g.problem.count_include_pad = c.str("count_include_pad") == "1";
-        if (c.has("divisor_override")) g.problem.divisor_override = c.ints("divisor_override").at(0);
-        g.input = c.arrays.at("input");
-        g.output = c.arrays.at("output");
-        g.rtol = c.num("rtol");
-        g.atol = c.num("atol");
-        g.known_columns = g.output.shape.back();
-        chosen.push_back(std::move(g));
-    }
-    return chosen;
-}
-
 template <class T>
-golden::Array array_of(const Ints &shape, const std::vector<T> &values) {
-    golden::Array array;
-    array.dtype = Element<T>::kLongName;
-    array.shape = shape;
-    array.strides = planar(shape).strides;
-    const auto *const bytes = reinterpret_cast<const unsigned char *>(values.data());
-    array.owner = std::make_shared<const std::vector<unsigned char>>(bytes, bytes + values.size() * sizeof(T));
-    array.data = array.owner->data();
-    return array;
-}
-
-// The same values in fewer bits, or nothing where they do not fit.
-template <class T>
-std::optional<golden::Array> narrowed(const golden::Array &from) {
-    const StridedLayout layout{from.shape, from.strides};
-    std::vector<T> values(layout.count());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const std::int64_t value = from.as<std::int64_t>()[layout.offset(i)];
-        if (value < std::int64_t{std::numeric_limits<T>::min()} || value > std::int64_t{std::numeric_limits<T>::max()}) return std::nullopt;
-        values[i] = static_cast<T>(value);
-    }
-    return array_of(from.shape, values);
-}
-
-template <class T>
-std::vector<GoldenCase> narrowed_cases() {
-    std::vector<GoldenCase> chosen;
-    for (GoldenCase &c : load_golden_cases("int64")) {
-        const std::optional<golden::Array> input = narrowed<T>(c.input), output = narrowed<T>(c.output);
-        if (!input || !output) continue;
-        c.input = *input;
-        c.output = *output;
-        c.problem.allow_any_dtype = true;
-        chosen.push_back(std::move(c));
-    }
-    return chosen;
-}
-
-template <class T>
-const std::vector<GoldenCase> &golden_cases_of() {
-    static const std::vector<GoldenCase> cases = [] {
-        if constexpr (Element<T>::kFloat || sizeof(T) == 8) return load_golden_cases(Element<T>::kLongName);
-        else return narrowed_cases<T>();
-    }();
+const std::vector<GoldenCase> &cases_of() {
+    static const std::vector<GoldenCase> cases = golden_cases_of<T>("avg_pool2d");
     return cases;
 }
 
-const std::vector<GoldenCase> &golden_cases() { return golden_cases_of<float>(); }
+const std::vector<GoldenCase> &golden_cases() { return cases_of<float>(); }
 
 // The case with channels and columns in multiples of four, which some kernels demand and few cases have: each
 // channel four times, and columns of zeros at the end. A window of the case's own reads zeros there where it read
@@ -154,50 +81,6 @@ const std::vector<GoldenCase> &golden_cases_in_fours() {
     return cases;
 }
 
-// The rule of tests/golden/README.md.
-template <class T>
-bool agrees(const T &got_element, const T &want_element, const GoldenCase &c) {
-    if constexpr (!Element<T>::kFloat) return got_element == want_element;
-    const double got = Element<T>::number(got_element), want = Element<T>::number(want_element);
-    if (std::isnan(got) || std::isnan(want)) return std::isnan(got) && std::isnan(want);
-    if (got == want) return true;
-    if (!std::isfinite(got) || !std::isfinite(want)) return false;
-    return std::fabs(got - want) <= c.atol + c.rtol * std::fabs(want);
-}
-
-struct MemoryFormat {
-    const char *name;
-    StridedLayout input, output;
-};
-
-std::vector<MemoryFormat> memory_formats(const GoldenCase &c) {
-    return {{"planar", planar(c.input.shape), planar(c.output.shape)},
-            {"channels-last", channels_last(c.input.shape), channels_last(c.output.shape)},
-            {"the case's own view", {c.input.shape, c.input.strides}, planar(c.output.shape)}};
-}
-
-template <class T>
-void copy_input(const GoldenCase &c, const StridedLayout &layout, T *to) {
-    const StridedLayout stored{c.input.shape, c.input.strides};
-    const T *const from = c.input.as<T>();
-    for (std::size_t i = 0; i < layout.count(); ++i) to[layout.offset(i)] = from[stored.offset(i)];
-}
-
-// Adds a failure at the first element that differs.
-template <class T>
-void expect_golden_output(const GoldenCase &c, const CanaryOutputOf<T> &got) {
-    EXPECT_EQ(got.damage(), "");
-    const StridedLayout stored{c.output.shape, c.output.strides};
-    const T *const want = c.output.as<T>();
-    for (std::size_t i = 0; i < stored.count(); ++i) {
-        if (static_cast<std::int64_t>(i) % stored.shape.back() >= c.known_columns) continue;
-        const T expected = want[stored.offset(i)];
-        if (agrees(got.value(i), expected, c)) continue;
-        ADD_FAILURE() << "element " << i << ": got " << Element<T>::number(got.value(i)) << ", PyTorch has " << Element<T>::number(expected);
-        return;
-    }
-}
-
 class GoldenCases : public ::testing::TestWithParam<KernelUnderTest> {
 public:
     template <class T>
@@ -218,7 +101,7 @@ void GoldenCases::agree_with_pytorch() {
     std::size_t executed_by_format[3] = {0, 0, 0};
     const bool in_fours = kernel.demand.rfind("-a", 0) == 0;
     std::vector<const GoldenCase *> cases;
-    for (const GoldenCase &c : golden_cases_of<T>()) cases.push_back(&c);
+    for (const GoldenCase &c : cases_of<T>()) cases.push_back(&c);
     for (std::size_t i = 0; in_fours && i < golden_cases_in_fours().size(); ++i)
         cases.push_back(&golden_cases_in_fours()[i]);
     for (const GoldenCase *each : cases) {
@@ -272,7 +155,7 @@ void GoldenCases::agree_with_pytorch() {
     const bool takes_any_window = kernel.window == "generic" && kernel.demand.empty();
     const bool takes_all_planar = takes_any_window && kernel.layout == "nchw";
     const bool takes_all_channels_last = takes_any_window && kernel.layout == "nhwc";
-    const std::size_t all = golden_cases_of<T>().size();
+    const std::size_t all = cases_of<T>().size();
     EXPECT_GT(all, 0u);
     EXPECT_TRUE(!kernel.is_reference() || executed == 3 * all);
     EXPECT_TRUE(!takes_all_planar || executed_by_format[0] == all);
@@ -316,7 +199,7 @@ TEST(GoldenCasesUnderEmulation, RunTheTargetsTheyAreFor) {
 template <class T>
 void expect_agreement_on_the_chosen_kernel() {
     GuardedMemory input_memory;
-    for (const GoldenCase &c : golden_cases_of<T>())
+    for (const GoldenCase &c : cases_of<T>())
         for (const MemoryFormat &format : memory_formats(c)) {
             SCOPED_TRACE(::testing::Message() << Element<T>::kName << " " << c.name << ", " << format.name << ": " << c.problem);
             const halpool_avg_pool2d_options options = c.problem.c_options();

@@ -162,6 +162,17 @@ std::vector<float> random_values(Random &random, std::size_t count) {
     return values;
 }
 
+// Elements that share memory have one value.
+void share_values(const StridedLayout &layout, std::vector<float> &values) {
+    for (std::size_t axis = 0; axis < layout.shape.size(); ++axis)
+        if (layout.strides[axis] == 0) {
+            std::size_t inner = 1;
+            for (std::size_t i = axis + 1; i < layout.shape.size(); ++i) inner *= static_cast<std::size_t>(layout.shape[i]);
+            const std::size_t block = inner * static_cast<std::size_t>(layout.shape[axis]);
+            for (std::size_t i = 0; block != 0 && i < values.size(); ++i) values[i] = values[i / block * block + i % inner];
+        }
+}
+
 std::int64_t additions(const Problem &problem) {
     const Axes a = axes(problem);
     const std::int64_t planes =
@@ -203,16 +214,18 @@ RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even) {
         break;
     }
     result.values = random_values(random, result.input.count());
-    // Elements that share memory have one value.
-    for (std::size_t axis = 0; axis < result.input.shape.size(); ++axis)
-        if (result.input.strides[axis] == 0) {
-            std::size_t inner = 1;
-            for (std::size_t i = axis + 1; i < result.input.shape.size(); ++i)
-                inner *= static_cast<std::size_t>(result.input.shape[i]);
-            const std::size_t block = inner * static_cast<std::size_t>(result.input.shape[axis]);
-            for (std::size_t i = 0; block != 0 && i < result.values.size(); ++i)
-                result.values[i] = result.values[i / block * block + i % inner];
-        }
+    share_values(result.input, result.values);
+    return result;
+}
+
+RandomCase random_backward_case(std::uint64_t seed, std::int64_t number) {
+    RandomCase forward = random_case(seed, number);
+    Random random(seed * 0x2545f4914f6cdd1du - static_cast<std::uint64_t>(number));
+    const std::int64_t kind = random.between(0, 10);
+    RandomCase result{forward.problem, any_layout(random, output_shape(forward.problem), true, kind),
+                      any_layout(random, forward.problem.input_shape, false, random.one_in(12) ? random.between(0, 10) : kind), {}};
+    result.values = random_values(random, result.input.count());
+    share_values(result.input, result.values);
     return result;
 }
 

@@ -40,6 +40,9 @@ struct RandomCase {
 // them.
 RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even = false);
 
+// The backward pass of the same problem: `input` and `values` are the gradient of the output, `output` is that of the input.
+RandomCase random_backward_case(std::uint64_t seed, std::int64_t number);
+
 }  // namespace halpool_test
 
 #endif  // HALPOOL_TESTS_PROPERTY_RANDOM_PROBLEM_HPP

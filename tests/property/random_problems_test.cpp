@@ -20,23 +20,30 @@ namespace {
 struct Slice {
     std::int32_t device;
     std::string dtype;
+    Pass pass;
     std::int64_t default_cases;
     int number, slices;
 };
 
 std::ostream &operator<<(std::ostream &out, const Slice &slice) {
-    return out << device_name(slice.device) << ", " << slice.dtype << ", slice " << slice.number << " of " << slice.slices;
+    return out << device_name(slice.device) << ", " << slice.dtype << (slice.pass == Pass::forward ? "" : " backward") << ", slice " << slice.number << " of " << slice.slices;
 }
 
 std::vector<Slice> slices_of(std::int32_t device, std::int64_t default_cases, int slices) {
     std::vector<Slice> all;
-    for (int i = 0; i < slices; ++i) all.push_back({device, "f32", default_cases, i, slices});
+    for (int i = 0; i < slices; ++i) all.push_back({device, "f32", Pass::forward, default_cases, i, slices});
     return all;
 }
 
 std::vector<Slice> slices_of_other_dtypes() {
     std::vector<Slice> all;
-    for (const char *dtype : {"f64", "f16", "bf16", "i8", "u8", "i32", "i64"}) all.push_back({HALPOOL_DEVICE_CPU, dtype, 600, 0, 1});
+    for (const char *dtype : {"f64", "f16", "bf16", "i8", "u8", "i32", "i64"}) all.push_back({HALPOOL_DEVICE_CPU, dtype, Pass::forward, 600, 0, 1});
+    return all;
+}
+
+std::vector<Slice> slices_backward(std::int32_t device, std::vector<std::string> dtypes) {
+    std::vector<Slice> all;
+    for (const std::string &dtype : dtypes) all.push_back({device, dtype, Pass::backward, 600, 0, 1});
     return all;
 }
 
@@ -90,7 +97,9 @@ void RandomProblems::keep_the_contract() {
     const std::int64_t only = from_environment("HALPOOL_PROPERTY_CASE", -1);
     std::vector<KernelUnderTest> kernels;
     std::string unavailable;
-    for (const KernelUnderTest &kernel : kernels_of_device(slice.device, slice.dtype)) {
+    const bool forward = slice.pass == Pass::forward;
+    for (const KernelUnderTest &kernel : kernels_of_device(slice.device, slice.dtype, forward ? "avg_pool2d" : "")) {
+        if (!forward && kernel.is_reference() && kernel.op == "avg_pool2d") continue;
         if (kernel.available) kernels.push_back(kernel);
         else unavailable = kernel.target + ": " + kernel.target_reason;
     }
@@ -101,14 +110,14 @@ void RandomProblems::keep_the_contract() {
 
     for (std::int64_t number = 0; number < count || number <= only; ++number) {
         if (only >= 0 ? number != only : number % slice.slices != slice.number) continue;
-        RandomCase c = random_case(seed, number, !on_cpu);
+        RandomCase c = forward ? random_case(seed, number, !on_cpu) : random_backward_case(seed, number);
         c.problem.allow_any_dtype = true;
         const Ints shape = output_shape(c.problem);
         SCOPED_TRACE(::testing::Message()
                      << "HALPOOL_PROPERTY_SEED=" << seed << " HALPOOL_PROPERTY_CASE=" << number << ": "
                      << c.problem << " input strides " << ::testing::PrintToString(c.input.strides)
                      << " output strides " << ::testing::PrintToString(c.output.strides));
-        {
+        if (forward) {
             const halpool_avg_pool2d_options options = c.problem.c_options();
             const halpool_tensor_desc in = c.input.desc(Element<T>::kDtype);
             Ints said(4);
@@ -120,7 +129,7 @@ void RandomProblems::keep_the_contract() {
         }
         std::vector<T> values;
         for (const float value : c.values) values.push_back(element_of<T>(value, number % 3 == 0));
-        const std::vector<Exact> exact = exact_output(c.problem, values);
+        const std::vector<Exact> exact = forward ? exact_output(c.problem, values) : exact_gradient(c.problem, values);
         const auto fill = [&](T *input) {
             for (std::size_t i = 0; i < values.size(); ++i) input[c.input.offset(i)] = values[i];
         };
@@ -128,7 +137,7 @@ void RandomProblems::keep_the_contract() {
         Random random(seed ^ static_cast<std::uint64_t>(number));
         for (const KernelUnderTest &kernel : kernels) {
             SCOPED_TRACE(kernel.name);
-            const PlanAttempt attempt = make_plan(c.problem, c.input, c.output, kernel, Element<T>::kDtype);
+            const PlanAttempt attempt = make_plan(c.problem, c.input, c.output, kernel, Element<T>::kDtype, slice.pass);
             if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) {
                 ASSERT_FALSE(kernel.is_reference()) << "the reference refused: " << attempt.error.message;
                 continue;
@@ -165,13 +174,15 @@ void RandomProblems::keep_the_contract() {
     if (only >= 0) return;
     for (const KernelUnderTest &kernel : kernels) {
         std::cout << kernel.name << ": " << executed[kernel.name] << " problems\n";
-        EXPECT_TRUE(count < slice.default_cases || executed[kernel.name] > 0)
+        EXPECT_TRUE(count < slice.default_cases || executed[kernel.name] > 0 || (!forward && kernel.op == "avg_pool2d"))
             << kernel.name << " took no problem at all";
     }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_CPU, 4000, 4)));
 INSTANTIATE_TEST_SUITE_P(CpuDtypes, RandomProblems, ::testing::ValuesIn(slices_of_other_dtypes()));
+INSTANTIATE_TEST_SUITE_P(CpuBackward, RandomProblems,
+                         ::testing::ValuesIn(slices_backward(HALPOOL_DEVICE_CPU, {"f32", "f64", "f16", "bf16", "i8", "u8", "i32", "i64"})));
 INSTANTIATE_TEST_SUITE_P(Cuda, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_CUDA, 600, 2)));
 INSTANTIATE_TEST_SUITE_P(Vulkan, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_VULKAN, 600, 2)));
 

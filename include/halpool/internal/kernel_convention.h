@@ -19,7 +19,8 @@ struct KernelType {
     std::uint8_t code, bits;
     std::uint16_t lanes;
 };
-inline constexpr KernelType kKernelFloat32{2, 32, 1}, kKernelFloat64{2, 64, 1}, kKernelInt64{0, 64, 1};
+inline constexpr KernelType kKernelFloat32{2, 32, 1}, kKernelFloat64{2, 64, 1}, kKernelInt64{0, 64, 1},
+    kKernelUInt16{1, 16, 1};
 
 struct KernelBuffer {
     std::uint64_t device;
@@ -95,6 +96,38 @@ inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCou
     "pad_top",         "pad_left",      "border",        "own_divisor",   "positive_zero", "divisor_begin_h",
     "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "one",           "output"};
 
+// The arguments of kernels of the backward pass, for the CPU. They add up, for each element of their output, the gradient of the
+// pooled tensor, their input, over the windows [first, end) that cover it, each divided as in the forward pass. Buffers as
+// above; a global kernel sees the plane as one row.
+enum BackwardKernelArgument : int {
+    // kUserContext and kInput as above
+    kBackwardKernelH = kInput + 1,  // int32: window extents, strides and the padding before the first row and column
+    kBackwardKernelW,
+    kBackwardStrideH,
+    kBackwardStrideW,
+    kBackwardPadTop,
+    kBackwardPadLeft,
+    kBackwardBorder,       // int32: none: no window that is added lies outside the input; masked and clamped, of planar kernels for
+                           // fixed windows, as above: what is read beside a row
+    kBackwardUniform,      // int32: 1 when all windows have one divisor
+    kWindowsH,             // int32: the most windows that cover one row, and one column
+    kWindowsW,
+    kBackwardPositiveZero, // factor
+    kFirstX,               // KernelBuffer int32[output width]: the first window over a column, and the one behind the last
+    kEndX,
+    kFirstY,               // KernelBuffer int32[output height]
+    kEndY,
+    kBackwardDivisorX,     // KernelBuffer factor[input width]
+    kBackwardDivisorY,     // KernelBuffer factor[input height]
+    kBackwardReciprocal,   // KernelBuffer factor[height class][input width]
+    kBackwardOutput,
+    kBackwardKernelArgumentCount
+};
+inline constexpr const char *kBackwardKernelArgumentNames[kBackwardKernelArgumentCount] = {
+    "user_context", "input",     "kernel_h",  "kernel_w",      "stride_h", "stride_w", "pad_top",  "pad_left", "border",    "uniform",
+    "windows_h",    "windows_w", "positive_zero", "first_x",   "end_x",    "first_y",  "end_y",    "divisor_x", "divisor_y", "reciprocal",
+    "output"};
+
 // Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
 inline constexpr int kChannelLanes = 32;
 
@@ -147,25 +180,31 @@ constexpr bool lie_side_by_side(int kernel_h, int kernel_w, int stride_h, int st
 }
 
 // Of what type divisors and reciprocals are: the one in which sums of floats are divided. Integers are divided by way of
-// floats that make their quotients exact, but those of 64 bits as they are.
-enum class Factors : std::uint8_t { f32, f64, i64 };
+// floats that make their quotients exact, but those of 64 bits as they are, and sums of few bytes by 16-bit reciprocals.
+enum class Factors : std::uint8_t { f32, f64, i64, u16 };
+
+// Factors::u16: a sum of s >= 0, divided by d, is (2 s + 1) * round(2^15 / d) / 2^16, as long as (s + 1/2) d < 2^15: that of
+// kMostByteTaps bytes, by at most kMostByteDivisor.
+inline constexpr int kMostByteTaps = 9, kMostByteDivisor = 14;
 
 constexpr bool same_name(const char *a, const char *b) {
     while (*a && *a == *b) ++a, ++b;
     return *a == *b;
 }
 
-// What generators/ and the runtime both conclude of a dtype (KernelRow::dtype). fixed: of kernels for fixed windows, whose
-// sums of bytes are small.
+// What generators/ and the runtime both conclude of a dtype (KernelRow::dtype). fixed: of kernels for fixed windows, of bytes
+// at most kMostByteTaps.
+constexpr bool are_bytes(const char *dtype) { return same_name(dtype, "i8") || same_name(dtype, "u8"); }
+
 constexpr Factors factors_of(const char *dtype, bool fixed) {
-    const bool bytes = same_name(dtype, "i8") || same_name(dtype, "u8");
     if (same_name(dtype, "i64")) return Factors::i64;
-    return same_name(dtype, "f64") || same_name(dtype, "i32") || (bytes && !fixed) ? Factors::f64 : Factors::f32;
+    if (are_bytes(dtype)) return fixed ? Factors::u16 : Factors::f64;
+    return same_name(dtype, "f64") || same_name(dtype, "i32") ? Factors::f64 : Factors::f32;
 }
 
 // Taps that a window's sum may have: bytes are summed in 32 bits, and sums of int32 below 2^50 are divided exactly. 0: any.
 constexpr std::int64_t most_taps(const char *dtype) {
-    return same_name(dtype, "i32") ? std::int64_t{1} << 19 : same_name(dtype, "i8") || same_name(dtype, "u8") ? std::int64_t{1} << 23 : 0;
+    return same_name(dtype, "i32") ? std::int64_t{1} << 19 : are_bytes(dtype) ? std::int64_t{1} << 23 : 0;
 }
 
 using KernelEntry = int (*)(void **arguments);
@@ -193,6 +232,7 @@ struct ExactProblem {
 
 struct KernelRow {
     const char *name;
+    const char *op;
     const char *dtype;
     const char *window_name;
     KernelLayout layout;
@@ -217,9 +257,8 @@ struct KernelRow {
     KernelEntry entry;
 };
 
-// One per (operator, target): constant data, generated; rows in order of preference.
+// One per target: constant data, generated; rows in order of preference.
 struct KernelTable {
-    const char *op;
     const char *target;
     const char *const *required_features;  // names of host_capabilities.hpp, ended by a null pointer
     const KernelRow *rows;

@@ -1,0 +1,260 @@
+// The generator of average pooling's backward pass: gathers, for each element, the gradients of the windows that cover it.
+#include "element_type.hpp"
+#include "pool_algorithm.hpp"
+
+#include <halpool/internal/kernel_convention.h>
+
+#include <string>
+
+namespace halpool {
+namespace {
+
+using namespace Halide;
+
+enum class Window { generic, fixed, global };
+
+class AvgPool2dBackward : public Generator<AvgPool2dBackward> {
+public:
+    GeneratorParam<std::string> dtype{"dtype", "f32"};
+    GeneratorParam<Layout> layout{"layout", Layout::nchw, {{"nchw", Layout::nchw}, {"nhwc", Layout::nhwc}}};
+    GeneratorParam<Window> window{
+        "window", Window::generic, {{"generic", Window::generic}, {"fixed", Window::fixed}, {"global", Window::global}}};
+    GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
+    GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0}, fixed_channels{"fixed_channels", 0};
+    GeneratorParam<int> vector{"vector", 8}, channel_vectors{"channel_vectors", 1};
+
+    // In the order of kernel_convention.h; configure() adds what lies between these and the output.
+    Input<Buffer<void, 4>> input{"input"};
+    Input<int> kernel_h{"kernel_h"}, kernel_w{"kernel_w"}, stride_h{"stride_h"}, stride_w{"stride_w"};
+    Input<int> pad_top{"pad_top"}, pad_left{"pad_left"}, border{"border"}, uniform{"uniform"};
+    Input<int> windows_h{"windows_h"}, windows_w{"windows_w"};
+    Output<Buffer<void, 4>> output{"output"};
+
+    void configure() {
+        const ElementType element = element_type();
+        input.set_type(element.stored);
+        output.set_type(element.stored);
+        positive_zero = add_input<Expr>("positive_zero", element.factor);
+        for (auto [table, name] : {std::pair{&first_x, "first_x"}, {&end_x, "end_x"}, {&first_y, "first_y"}, {&end_y, "end_y"}}) {
+            *table = add_input<Buffer<>>(name, Int(32), 1);
+        }
+        divisor_x = add_input<Buffer<>>("divisor_x", element.factor, 1);
+        divisor_y = add_input<Buffer<>>("divisor_y", element.factor, 1);
+        reciprocal = add_input<Buffer<>>("reciprocal", element.factor, 2);
+    }
+
+    void generate() {
+        const std::vector<Internal::AbstractGenerator::ArgInfo> arguments = arginfos();
+        _halide_user_assert(arguments.size() + 1 == kBackwardKernelArgumentCount) << "the arguments must be those of kernel_convention.h\n";
+        for (std::size_t i = 0; i < arguments.size(); ++i) {
+            _halide_user_assert(arguments[i].name == kBackwardKernelArgumentNames[i + 1])
+                << arguments[i].name << " must be " << kBackwardKernelArgumentNames[i + 1] << " (kernel_convention.h)\n";
+        }
+        const ElementType element = element_type();
+        gradient(v.order(layout)) = element.widened(input(v.arguments(layout)));
+        problem.layout = layout;
+        problem.sum = element.sum;
+        if (window == Window::fixed) {
+            fixed_sum();
+        } else if (window == Window::global) {
+            sum(v.order(layout)) = divided(share(gradient(0, 0, v.c, v.n), 0, 0));
+        } else {
+            few = windows_sum(true);
+            many = windows_sum(false);
+            sum(v.order(layout)) = divided(select(is_few(), few.sum(v.arguments(layout)), many.sum(v.arguments(layout))));
+        }
+        Expr total = sum(v.arguments(layout));
+        output(v.order(layout)) = element.is_float() ? element.rounded(total + *positive_zero)
+                                  : element.stored.bits() < 64 ? saturating_cast(element.stored, total) : cast(element.stored, total);
+    }
+
+    void schedule() {
+        const bool nhwc = layout == Layout::nhwc;
+        for (int i = 0; i < 4; ++i) input.dim(i).set_min(0);
+        input.dim(0).set_stride(1);
+        output.dim(0).set_stride(1).set_min(0);
+        if (nhwc) output.dim(1).set_min(0);
+        for (auto *table : {first_x, end_x, first_y, end_y, divisor_x, divisor_y}) table->dim(0).set_min(0);
+        for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
+        if (window == Window::fixed) {
+            schedule_fixed();
+        } else if (window == Window::global) {
+            schedule_row(output);
+        } else {
+            for (Stage stage : {output.specialize(is_few() && uniform == 1), output.specialize(is_few()), Stage(output)}) {
+                nhwc ? schedule_channels(stage) : schedule_row(stage);
+            }
+            place(few);
+            place(many);
+        }
+    }
+
+private:
+    ElementType element_type() const { return ElementType(dtype, 0, get_target()); }
+    static constexpr int kNarrow = 4;
+
+    // What the window at (ox, oy) gives to each of its elements.
+    Expr share(const Expr &g, const Expr &ox, const Expr &oy) {
+        const ElementType element = element_type();
+        Expr x = select(uniform == 1, 0, ox), y = select(uniform == 1, 0, oy), divisor = (*divisor_y)(y) * (*divisor_x)(x);
+        if (!element.is_float()) {
+            Expr quotient = element.wide_quotient(g, divisor);
+            return cast(element.sum, quotient);
+        }
+        return g * select(uniform == 1, cast(element.factor, 1), cast(element.factor, 1) / divisor);  // else divided as a sum
+    }
+    Expr divided(const Expr &sum) {
+        const ElementType element = element_type();
+        if (!element.is_float()) return sum;
+        return sum * select(uniform == 1, cast(element.factor, 1) / ((*divisor_y)(0) * (*divisor_x)(0)), cast(element.factor, 1));
+    }
+
+    // Windows known at run time, in blocks of 8 x 2: see runtime_window_sum.
+    struct WindowsSum {
+        Func sum{"sum"}, partial{"partial"}, total{"total"};
+        RDom taps, blocks;
+    };
+    Expr is_few() { return windows_w <= 16 && windows_h <= 16; }
+
+    WindowsSum windows_sum(bool few_blocks) {
+        constexpr int kBlockW = 8, kBlockH = 2;
+        WindowsSum stages;
+        Var block_x("block_x"), block_y("block_y");
+        std::vector<Var> block_order = v.order(layout);
+        block_order.insert(block_order.end(), {block_x, block_y});
+        const std::vector<Expr> block_at(block_order.begin(), block_order.end());
+        stages.taps = RDom(0, kBlockW, 0, kBlockH, "taps");
+        Expr ox = (*first_x)(v.x) + block_x * kBlockW + stages.taps.x, oy = (*first_y)(v.y) + block_y * kBlockH + stages.taps.y;
+        stages.taps.where(oy < (*end_y)(v.y));
+        Expr term;
+        if (layout == Layout::nhwc) {
+            stages.taps.where(ox < (*end_x)(v.x));
+            Expr x = unsafe_promise_clamped(ox, 0, input.dim(1).extent() - 1), y = unsafe_promise_clamped(oy, 0, input.dim(2).extent() - 1);
+            term = share(gradient(v.c, x, y, v.n), x, y);
+        } else {  // a window that does not cover this column of the vector's is masked
+            stages.taps.where(block_x * kBlockW + stages.taps.x < windows_w);
+            Expr x = clamp(ox, 0, input.dim(0).extent() - 1), y = unsafe_promise_clamped(oy, 0, input.dim(1).extent() - 1);
+            Expr value = share(gradient(x, y, v.c, v.n), x, y);
+            term = select(ox < (*end_x)(v.x), value, cast(value.type(), 0));
+        }
+        stages.partial(block_order) = cast(problem.sum, 0);
+        stages.partial(block_at) += term;
+        stages.blocks = RDom(0, (windows_w + kBlockW - 1) / kBlockW, 0, (windows_h + kBlockH - 1) / kBlockH, "blocks");
+        std::vector<Expr> this_block = v.arguments(layout);
+        this_block.insert(this_block.end(), {stages.blocks.x, stages.blocks.y});
+        const LongSum total{problem, few_blocks};
+        total.begin(stages.total(v.order(layout)));
+        total.add(stages.total(v.arguments(layout)), stages.partial(this_block));
+        stages.sum(v.order(layout)) = total.value(stages.total(v.arguments(layout)));
+        return stages;
+    }
+
+    void place(WindowsSum &stages) {
+        const Var lane = layout == Layout::nhwc ? v.c : v.x, tile("to");
+        stages.total.compute_at(output, tile).vectorize(lane);
+        stages.total.update().reorder(lane, stages.blocks.x, stages.blocks.y).vectorize(lane);
+        stages.partial.compute_at(stages.total, stages.blocks.x).vectorize(lane);
+        stages.partial.update().reorder(lane, stages.taps.x, stages.taps.y).vectorize(lane);
+    }
+
+    void schedule_channels(Stage stage) {
+        Var to("to"), ti("ti");
+        const auto strip = [&](Stage stage, int lanes) {
+            stage.split(v.c, to, ti, lanes, TailStrategy::ShiftInwards).vectorize(ti).reorder(ti, to, v.x, v.y, v.n);
+        };
+        Expr channels = output.dim(0).extent();
+        for (int vectors = channel_vectors; vectors > 0; vectors /= 2) {
+            strip(stage.specialize(channels >= int(vector) * vectors), int(vector) * vectors);
+        }
+        if (int(vector) > kNarrow) strip(stage.specialize(channels >= kNarrow), kNarrow);
+        strip(stage, 1);
+    }
+
+    void schedule_row(Stage stage) {
+        Var to("to"), ti("ti");
+        const auto part = [&](Stage stage, int lanes) {
+            stage.split(v.x, to, ti, lanes, TailStrategy::ShiftInwards).vectorize(ti).reorder(ti, to, v.y, v.c, v.n).never_partition_all();
+        };
+        Expr width = output.dim(0).extent();
+        part(stage.specialize(width >= int(vector)), vector);
+        if (int(vector) > kNarrow) part(stage.specialize(width >= kNarrow), kNarrow);
+        part(stage, 1);
+    }
+
+    // Planar windows of one kind. Column x = m * stride + phase lies in the windows that begin up to (kernel - 1) / stride before
+    // the one that begins at or before it: for each phase, neighbouring columns m read neighbouring gradients.
+    void fixed_sum() {
+        _halide_user_assert(layout == Layout::nchw) << "kernels for fixed windows are planar\n";
+        const auto windows = [](int kernel, int stride) { return (kernel + stride - 1) / stride; };
+        const int kw = fixed_kernel_w, sw = fixed_stride_w, kh = fixed_kernel_h, sh = fixed_stride_h;
+        Expr shifted_x = v.x % sw + pad_left, last_x = v.x / sw + shifted_x / sw, phase_x = shifted_x % sw;
+        Expr shifted_y = v.y + pad_top, last_y = shifted_y / sh, phase_y = shifted_y % sh;
+        Expr width = input.dim(0).extent(), height = input.dim(1).extent(), masked = border == static_cast<int>(Border::masked);
+        Expr total;
+        for (int j = windows(kh, sh) - 1; j >= 0; --j) {
+            Expr oy = last_y - j, inside_y = clamp(oy, 0, height - 1), row;
+            for (int i = windows(kw, sw) - 1; i >= 0; --i) {
+                Expr ox = last_x - i, inside_x = select(masked, ox, clamp(ox, 0, width - 1));
+                Expr g = gradient(inside_x, inside_y, v.c, v.n);
+                Expr covers = ox >= 0 && ox < width;
+                if ((kw - 1) / sw == i) covers = covers && phase_x + i * sw < kw;
+                // Beside the table of reciprocals nothing may be read.
+                Expr own = g * reciprocal_at(clamp(ox, 0, width - 1), inside_y);
+                Expr term = select(covers, select(uniform == 1, g, own), cast(g.type(), 0));
+                row = row.defined() ? strict_float(row + term) : term;
+            }
+            Expr covers = oy >= 0 && oy < height;
+            if ((kh - 1) / sh == j) covers = covers && phase_y + j * sh < kh;
+            Expr term = select(covers, row, cast(row.type(), 0));
+            total = total.defined() ? strict_float(total + term) : term;
+        }
+        sum(v.order(layout)) = select(uniform == 1, total * reciprocal_at(0, 0), total);
+    }
+
+    Expr reciprocal_at(const Expr &ox, const Expr &oy) {
+        return (*reciprocal)(ox, unsafe_promise_clamped(cast<int>((*divisor_y)(oy)) - 1, 0, int(fixed_kernel_h) - 1));
+    }
+
+    void schedule_fixed() {
+        Var xm("xm"), phase("phase"), xo("xo"), xi("xi");
+        const int stride = fixed_stride_w;
+        const auto columns = [&](Stage stage, int lanes) {
+            if (stride > 1) {
+                stage.split(v.x, xm, phase, stride, TailStrategy::RoundUp)
+                    .split(xm, xo, xi, lanes, TailStrategy::ShiftInwards)
+                    .reorder(xi, phase, xo, v.y, v.c, v.n)
+                    .vectorize(xi)
+                    .unroll(phase);
+            } else {
+                stage.split(v.x, xo, xi, lanes, TailStrategy::ShiftInwards).reorder(xi, xo, v.y, v.c, v.n).vectorize(xi);
+            }
+            stage.never_partition_all();
+        };
+        Expr extent = output.dim(0).extent(), whole = extent % stride == 0, count = extent / stride;
+        Expr masked = border == static_cast<int>(Border::masked);
+        for (Expr one : {uniform == 1, Expr()}) {
+            for (int padding : {0, 1, -1}) {
+                if (padding >= int(fixed_kernel_w)) continue;
+                Expr condition = masked && whole && count >= int(vector);
+                if (one.defined()) condition = condition && one;
+                if (padding >= 0) condition = condition && pad_left == padding;
+                columns(output.specialize(condition), vector);
+            }
+        }
+        if (int(vector) > kNarrow) columns(output.specialize(masked && whole && count >= kNarrow), kNarrow);
+        output.never_partition_all();
+    }
+
+    Input<Expr> *positive_zero = nullptr;
+    Input<Buffer<>> *first_x = nullptr, *end_x = nullptr, *first_y = nullptr, *end_y = nullptr;
+    Input<Buffer<>> *divisor_x = nullptr, *divisor_y = nullptr, *reciprocal = nullptr;
+    OutputVariables v;
+    PoolProblem problem{};
+    Func gradient{"gradient"}, sum{"shares"};
+    WindowsSum few, many;
+};
+
+}  // namespace
+}  // namespace halpool
+
+HALIDE_REGISTER_GENERATOR(halpool::AvgPool2dBackward, avg_pool2d_backward)
