@@ -57,7 +57,8 @@ public:
         if (window == Window::fixed) {
             fixed_sum();
         } else if (window == Window::global) {
-            sum(v.order(layout)) = divided(share(gradient(0, 0, v.c, v.n), 0, 0));
+            Expr g = layout == Layout::nchw ? gradient(0, 0, v.c, v.n) : gradient(v.c, 0, 0, v.n);
+            sum(v.order(layout)) = divided(share(g, 0, 0));
         } else {
             few = windows_sum(true);
             many = windows_sum(false);
@@ -79,7 +80,7 @@ public:
         if (window == Window::fixed) {
             schedule_fixed();
         } else if (window == Window::global) {
-            schedule_row(output);
+            nhwc ? schedule_channels(output) : schedule_row(output);
         } else {
             for (Stage stage : {output.specialize(is_few() && uniform == 1), output.specialize(is_few()), Stage(output)}) {
                 nhwc ? schedule_channels(stage) : schedule_row(stage);
@@ -160,7 +161,7 @@ private:
     void schedule_channels(Stage stage) {
         Var to("to"), ti("ti");
         const auto strip = [&](Stage stage, int lanes) {
-            stage.split(v.c, to, ti, lanes, TailStrategy::ShiftInwards).vectorize(ti).reorder(ti, to, v.x, v.y, v.n);
+            stage.split(v.c, to, ti, lanes, TailStrategy::ShiftInwards).vectorize(ti).reorder(ti, to, v.x, v.y, v.n).never_partition_all();
         };
         Expr channels = output.dim(0).extent();
         for (int vectors = channel_vectors; vectors > 0; vectors /= 2) {
@@ -176,6 +177,11 @@ private:
             stage.split(v.x, to, ti, lanes, TailStrategy::ShiftInwards).vectorize(ti).reorder(ti, to, v.y, v.c, v.n).never_partition_all();
         };
         Expr width = output.dim(0).extent();
+        if (window == Window::global) {  // how most classifiers end
+            Stage plane = stage.specialize(width == 49);
+            part(plane, vector);
+            plane.unroll(to);
+        }
         part(stage.specialize(width >= int(vector)), vector);
         if (int(vector) > kNarrow) part(stage.specialize(width >= kNarrow), kNarrow);
         part(stage, 1);

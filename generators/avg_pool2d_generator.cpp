@@ -352,7 +352,7 @@ private:
             } else if (walks()) {
                 schedule_planar_walk(output, v, when, s);
             } else {
-                schedule_planar_tiles(output, stages, v, when, s);
+                schedule_planar_tiles(output, stages, v, when, s, lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w));
             }
         } else if (window == Window::global && nhwc) {
             schedule_channels_last_global(output, stages, few_stages, is_few(), v, when, s);

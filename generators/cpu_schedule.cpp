@@ -71,7 +71,7 @@ void place_blocks(Func output, const Var &tile, const Var &lane, PoolStages &sta
 // A tile of `vector` columns and tile_rows rows is computed from row sums that stay in registers. ShiftInwards needs a
 // box of at least one tile, so every variant names the box it takes; the last takes all.
 void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
-                           const CpuSchedule &schedule) {
+                           const CpuSchedule &schedule, bool side_by_side) {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi");
     const auto tile = [&](Stage stage, int columns, int rows) {
         stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
@@ -95,7 +95,7 @@ void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariable
         tile(output.specialize(masked && narrow), kNarrow, 1);
         tile(output.specialize(none && narrow), kNarrow, 1);
     }
-    tile(output.specialize(none), 1, 1);  // where all planes are one, there are no divisors for its rows (kernel_call.cpp)
+    if (side_by_side) tile(output.specialize(none), 1, 1);  // all planes are one, and there are no divisors for its rows (kernel_call.cpp)
     tile(output, 1, 1);
 
     Var row = stages.partial.args()[1];

@@ -31,7 +31,7 @@ struct CallConditions {
 void schedule_planar_plane(Halide::Func output, const OutputVariables &v, const CallConditions &when,
                            const CpuSchedule &schedule, int width);
 void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const OutputVariables &v,
-                           const CallConditions &when, const CpuSchedule &schedule);
+                           const CallConditions &when, const CpuSchedule &schedule, bool side_by_side);
 // PoolProblem::side_by_side.
 void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const OutputVariables &v, const Halide::Expr &is_read_in_order, const CallConditions &when,
                                   const CpuSchedule &schedule);

@@ -14,8 +14,9 @@ namespace halpool::cli {
 namespace {
 
 struct PoolArguments {
+    const char *op;
     AvgPool2dArguments pool;
-    std::string input;
+    std::string input, input_shape;  // input_shape: of the backward pass, what was pooled
     std::vector<std::string> outputs;
     int threads = 1;
     bool json = false;
@@ -33,7 +34,7 @@ void finish(const Memory &output) {
 }
 
 // Executes the plan (so the output is complete) and times it: a warm-up, then samples long enough for the clock.
-Speed execute_and_time(const AvgPool2dPlan &plan, const Memory &input, Memory &output, int threads) {
+Speed execute_and_time(const Plan &plan, const Memory &input, Memory &output, int threads) {
     using Clock = std::chrono::steady_clock;
     constexpr double enough = 0.1, too_much = 2.0;
     constexpr int least_samples = 3;
@@ -66,7 +67,7 @@ TensorDesc desc_for_kernel(const TensorDesc &input, const std::string &layout) {
                       layout == "nhwc" ? MemoryFormat::channels_last : MemoryFormat::contiguous);
 }
 
-std::string chosen_reason(const AvgPool2dPlan &plan) {
+std::string chosen_reason(const Plan &plan) {
     for (std::size_t i = 0; i < halpool_plan_candidate_count(plan.get()); ++i) {
         const halpool_candidate candidate = halpool_plan_candidate_at(plan.get(), i);
         if (candidate.chosen) return candidate.reason;
@@ -82,17 +83,34 @@ std::string duration_text(double seconds) {
     return text;
 }
 
-void pool(const PoolArguments &arguments) {
+// The operator's name, its result's shape and its plan.
+struct Pass {
+    TensorDesc output;
+    std::unique_ptr<const Plan> plan;
+};
+
+Pass forward(const PoolArguments &arguments, const TensorDesc &input, MemoryFormat format) {
     const IntList kernel_size = arguments.pool.kernel_size_list();
     const AvgPool2dOptions options = arguments.pool.options();
+    const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), input.dtype(), format);
+    return {output, std::make_unique<AvgPool2dPlan>(input, output, kernel_size, options, arguments.pool.plan_options())};
+}
 
+Pass backward(const PoolArguments &arguments, const TensorDesc &grad_output, MemoryFormat format) {
+    const IntList kernel_size = arguments.pool.kernel_size_list();
+    const TensorDesc grad_input(parse_shape(arguments.input_shape), grad_output.dtype(), format);
+    return {grad_input, std::make_unique<AvgPool2dBackwardPlan>(grad_output, grad_input, kernel_size, arguments.pool.options(),
+                                                                arguments.pool.plan_options())};
+}
+
+void pool(const PoolArguments &arguments) {
     const std::string &dtype = arguments.pool.dtype;
     Array input = read_array(arguments.input, dtype.empty() ? std::nullopt : std::optional(dtype_named(dtype)));
     const TensorDesc input_desc = desc_for_kernel(input.desc, arguments.pool.layout);
-    const bool channels_last = layout_name(input_desc) == "nhwc";
-    const TensorDesc output_desc(avg_pool2d_output_shape(input_desc, kernel_size, options), input_desc.dtype(),
-                                 channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous);
-    const AvgPool2dPlan plan(input_desc, output_desc, kernel_size, options, arguments.pool.plan_options());
+    const MemoryFormat format = layout_name(input_desc) == "nhwc" ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+    const Pass pass = arguments.input_shape.empty() ? forward(arguments, input_desc, format) : backward(arguments, input_desc, format);
+    const TensorDesc &output_desc = pass.output;
+    const Plan &plan = *pass.plan;
     for (const std::string &path : arguments.outputs) check_array_file(path, output_desc);
 
     const std::size_t input_bytes = element_count(input_desc) * element_size(input_desc.dtype());
@@ -110,7 +128,7 @@ void pool(const PoolArguments &arguments) {
     const double bytes = static_cast<double>(input_bytes) + static_cast<double>(output_bytes);
     const double gigabytes_per_second = bytes / std::max(speed.seconds, 1e-9) / 1e9;
     if (arguments.json) {
-        print(Json{{"op", "avg_pool2d"},
+        print(Json{{"op", arguments.op},
                    {"input", arguments.input},
                    {"outputs", arguments.outputs},
                    {"input_shape", input_desc.shape()},
@@ -141,23 +159,46 @@ void pool(const PoolArguments &arguments) {
     print(text);
 }
 
+CLI::App &add_command(CLI::App &program, const char *op, const char *description, const std::shared_ptr<PoolArguments> &arguments) {
+    arguments->op = op;
+    CLI::App &command = *program.add_subcommand(op, description);
+    command.callback([arguments] { pool(*arguments); });
+    return command;
+}
+
+void add_output_and_options(CLI::App &command, PoolArguments &arguments) {
+    command.add_option("OUT", arguments.outputs, "The result: .npy, .png or .jpg; several get the same result")
+        ->required()
+        ->type_name("");
+    add_avg_pool2d_arguments(command, arguments.pool);
+    command.add_option("--threads", arguments.threads, "How many threads may work; default: 1")
+        ->check(CLI::Range(1, 1024))
+        ->type_name("N");
+    command.add_flag("--json", arguments.json, "Print JSON");
+}
+
 }  // namespace
 
 void add_avg_pool2d_command(CLI::App &program) {
     const auto arguments = std::make_shared<PoolArguments>();
-    CLI::App &command = *program.add_subcommand("avg_pool2d", "Pool a file's array and say how fast it was");
+    CLI::App &command = add_command(program, "avg_pool2d", "Pool a file's array and say how fast it was", arguments);
     command.add_option("IN", arguments->input, "A .npy array [N, C, H, W] or [C, H, W], or a .png or .jpg picture")
         ->required()
         ->type_name("");
-    command.add_option("OUT", arguments->outputs, "The result: .npy, .png or .jpg; several get the same result")
+    add_output_and_options(command, *arguments);
+}
+
+void add_avg_pool2d_backward_command(CLI::App &program) {
+    const auto arguments = std::make_shared<PoolArguments>();
+    CLI::App &command = add_command(program, "avg_pool2d_backward",
+                                    "The gradient of what was pooled, from a file's gradient of the result", arguments);
+    command.add_option("GRAD_OUTPUT", arguments->input, "A .npy array: the gradient of avg_pool2d's result")
         ->required()
         ->type_name("");
-    add_avg_pool2d_arguments(command, arguments->pool);
-    command.add_option("--threads", arguments->threads, "How many threads may work; default: 1")
-        ->check(CLI::Range(1, 1024))
-        ->type_name("N");
-    command.add_flag("--json", arguments->json, "Print JSON");
-    command.callback([arguments] { pool(*arguments); });
+    command.add_option("--input-shape", arguments->input_shape, "The shape of what was pooled, and of the gradient that is written")
+        ->required()
+        ->type_name("N,C,H,W");
+    add_output_and_options(command, *arguments);
 }
 
 }  // namespace halpool::cli

@@ -11,7 +11,7 @@ namespace {
 
 struct ExplainArguments {
     AvgPool2dArguments pool;
-    std::string shape;
+    std::string op = "avg_pool2d", shape;
     bool json = false;
 };
 
@@ -23,7 +23,12 @@ void explain(const ExplainArguments &arguments) {
     const DType dtype = arguments.pool.dtype.empty() ? DType::f32 : dtype_named(arguments.pool.dtype);
     const TensorDesc input(parse_shape(arguments.shape), dtype, format);
     const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), dtype, format);
-    const AvgPool2dPlan plan(input, output, kernel_size, options, arguments.pool.plan_options());
+    const PlanOptions plan_options = arguments.pool.plan_options();
+    const auto made = [&]() -> std::unique_ptr<const Plan> {
+        if (arguments.op == "avg_pool2d") return std::make_unique<AvgPool2dPlan>(input, output, kernel_size, options, plan_options);
+        return std::make_unique<AvgPool2dBackwardPlan>(output, input, kernel_size, options, plan_options);
+    }();
+    const Plan &plan = *made;
     if (!arguments.json) {
         const std::string text = plan.describe();
         print(!text.empty() && text.back() == '\n' ? text : text + "\n");
@@ -37,7 +42,7 @@ void explain(const ExplainArguments &arguments) {
                               {"chosen", candidate.chosen != 0},
                               {"reason", candidate.reason}});
     }
-    print(Json{{"op", "avg_pool2d"},
+    print(Json{{"op", arguments.op},
                {"input_shape", input.shape()},
                {"output_shape", output.shape()},
                {"dtype", dtype_name(dtype)},
@@ -53,8 +58,10 @@ void explain(const ExplainArguments &arguments) {
 void add_explain_command(CLI::App &program) {
     const auto arguments = std::make_shared<ExplainArguments>();
     CLI::App &command =
-        *program.add_subcommand("explain", "Say which kernel avg_pool2d would run, and why not the others");
+        *program.add_subcommand("explain", "Say which kernel an operator would run, and why not the others");
     command.add_option("--shape", arguments->shape, "The input's shape")->required()->type_name("N,C,H,W");
+    command.add_option("--op", arguments->op, "The operator; default: avg_pool2d. The shape is that of what is, or was, pooled")
+        ->check(CLI::IsMember({"avg_pool2d", "avg_pool2d_backward"}));
     add_avg_pool2d_arguments(command, arguments->pool);
     command.add_flag("--json", arguments->json, "Print JSON");
     command.callback([arguments] { explain(*arguments); });

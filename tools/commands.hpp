@@ -7,6 +7,7 @@
 namespace halpool::cli {
 
 void add_avg_pool2d_command(CLI::App &program);
+void add_avg_pool2d_backward_command(CLI::App &program);
 void add_explain_command(CLI::App &program);
 void add_info_command(CLI::App &program);
 

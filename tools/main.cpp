@@ -27,6 +27,7 @@ int main(int argc, char **argv) {
         program.set_version_flag("--version", std::string("halpool ") + halpool_version());
         program.require_subcommand(1);
         halpool::cli::add_avg_pool2d_command(program);
+        halpool::cli::add_avg_pool2d_backward_command(program);
         halpool::cli::add_explain_command(program);
         halpool::cli::add_info_command(program);
         try {

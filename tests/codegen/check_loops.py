@@ -12,7 +12,9 @@ Every kernel must have such loops, two of them clean: without masks, branches an
 load the lanes of a vector one by one, or divide: windows known at run time may, once an output. The steady loop, that of
 the largest tile without masks, must have no branch inside and spill no vector; where <layout>_<window>.check lies beside
 this file, FileCheck compares the steady loop's text with it. Vectors are stored past the caches where the kernel's name
-says so, and nowhere else. A new kernel needs no line here; what a kernel cannot meet
+says so, and nowhere else. All of that is asked of the forward pass of f32. Of the backward pass, and of other floats, kernels for
+fixed windows must have loops that add or multiply vectors of the target's width, on AVX-512 of half, and none of these may
+gather, call or divide. A new kernel needs no line here; what a kernel cannot meet
 is in EXCEPTIONS, with the reason. Exit code 1: a kernel is not as it must be.
 """
 import argparse
@@ -107,11 +109,17 @@ FORBIDDEN = {"gather": "gathers", "call": "calls", "divides": "divisions"}
 
 class Kernel:
     def __init__(self, path, target_name, objdump):
-        self.name = re.fullmatch(r"halpool_avg_pool2d_f32_(\w+)_" + re.sub(r"\W", "_", target_name), path.stem)[1]
+        found = re.fullmatch(r"halpool_avg_pool2d_((backward_)?(f32|f64|f16|bf16|i8|u8|i32|i64))_(\w+)_" + re.sub(r"\W", "_", target_name), path.stem)
+        self.measured = found[1] == "f32"  # its schedule was
+        self.name = found[4] if self.measured else f"{found[1]}_{found[4]}"
         self.target_name, self.wrong, self.excused = target_name, [], []
         target = TARGETS[target_name]
         self.width = self.limit(WIDTH, target.width)
         self.loops = [loop for loop in loops_of(path, objdump, target.machine) if loop.width >= self.width]
+        if not self.measured:  # 16-bit floats are stored in half of the vector that they are added in
+            self.width = min(target.width, 32)
+            self.loops = [loop for loop in loops_of(path, objdump, target.machine)
+                          if loop.count("add", width=self.width) + loop.count("multiply", width=self.width)]
         # The loop that stores most in an iteration or, where sums stay in registers, adds most; the shortest of such.
         straight = [loop for loop in self.loops if loop.straight and not loop.count("masked")]
         self.steady = max(straight, default=None,
@@ -144,6 +152,9 @@ class Kernel:
             else:
                 self.wrong.append(f"no inner loop adds vectors of {self.width} bytes")
             return
+        if not self.measured:
+            self.forbid()
+            return
         if self.width < TARGETS[self.target_name].width:
             self.excused.append(WIDTH)
         lanes = self.width // 4
@@ -153,12 +164,7 @@ class Kernel:
             self.wrong.append(f"{CLEAN}: {clean}, where {self.limit(CLEAN, 2)} are the least")
         elif clean < 2:
             self.excused.append(CLEAN)
-        for loop in self.loops:
-            for fact, name in FORBIDDEN.items():
-                # Windows known at run time divide once an output; fixed ones multiply by a reciprocal.
-                usual = loop.outputs // self.width if fact == "divides" and not FIXED.search(self.name) else 0
-                if loop.count(fact) > usual:
-                    self.wrong.append(f"{name} in{describe(loop)}")
+        self.forbid()
         others = [loop for loop in self.loops if loop is not self.steady]
         self.within(LANES, others, lambda loop: loop.count("element"), lanes - 1)
         if self.steady is None and self.exception(MASKED):
@@ -174,6 +180,14 @@ class Kernel:
                 whole = each.store and not each.stack and each.width == self.width and re.fullmatch(r"v?mov(nt|u|a)p[sd]", each.opcode)
                 if whole and ("movnt" in each.opcode) != streams:
                     self.wrong.append(f"{each.opcode} in{describe(loop)}")
+
+    def forbid(self):
+        for loop in self.loops:
+            for fact, name in FORBIDDEN.items():
+                # Windows known at run time divide once an output; fixed ones multiply by a reciprocal.
+                usual = loop.outputs // self.width if fact == "divides" and not FIXED.search(self.name) else 0
+                if loop.count(fact) > usual:
+                    self.wrong.append(f"{name} in{describe(loop)}")
 
     def text(self):
         """What FileCheck sees: what a vector of output costs, and the steady loop."""
@@ -215,6 +229,8 @@ def main():
     # Objects of an earlier build may still lie there.
     built = (arguments.kernels.parent / "kernels.cmake").read_text()
     paths = sorted(path for path in arguments.kernels.glob("*.o") if f'"{path.stem}|' in built)
+    # Integers, and windows known at run time of what is not measured, are not looked at.
+    paths = [path for path in paths if "_avg_pool2d_f32_" in path.stem or re.search(r"_(f32|f64|f16|bf16)_nc?h\w+_\d+x\d+s\d", path.stem)]
     if not paths:
         sys.exit(f"check_loops: {arguments.kernels} has no kernel objects")
     with ThreadPoolExecutor(os.cpu_count()) as pool:

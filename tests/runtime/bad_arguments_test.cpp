@@ -211,13 +211,6 @@ TEST_F(BadArguments, AnUnknownDtypeIsRefused) {
     }
 }
 
-TEST_F(BadArguments, ADtypeThatWasNotBuiltInIsUnsupported) {
-    for (const halpool_dtype dtype : {HALPOOL_FLOAT64, HALPOOL_FLOAT16, HALPOOL_BFLOAT16, HALPOOL_INT64}) {
-        in_.dtype = out_.dtype = dtype;
-        expect_problem_refused(HALPOOL_ERROR_UNSUPPORTED);
-    }
-}
-
 TEST_F(BadArguments, AnOutputOfAnotherDtypeIsRefused) {
     out_.dtype = HALPOOL_FLOAT64;
     expect_problem_refused();
@@ -449,6 +442,53 @@ TEST_F(BadArguments, TablesOfReciprocalsThatNoKernelCanAddressAreRefused) {
             << attempt.error.message;
     }
     EXPECT_GT(tried, 0);
+}
+
+// ---- The backward pass, and dtypes ----------------------------------------------------------------------------
+
+TEST_F(BadArguments, OfTheBackwardPassAreRefused) {
+    std::vector<float> gradient(output_.layout().count(), 1.0f);
+    CanaryOutput grad_input(input_layout_);
+    halpool_tensor_desc in = output_.layout().desc(), out = input_layout_.desc();
+    const auto refused = [&](const char *word, const void *from, void *to) {
+        halpool_error error;
+        EXPECT_EQ(halpool_avg_pool2d_backward(&options_, &in, from, &out, to, &error), HALPOOL_ERROR_INVALID_ARGUMENT);
+        EXPECT_NE(std::string(error.message).find(word), std::string::npos) << error.message << " lacks: " << word;
+        EXPECT_TRUE(grad_input.untouched());
+    };
+    refused("null pointer", nullptr, grad_input.data());
+    refused("null pointer", gradient.data(), nullptr);
+    refused("not aligned", reinterpret_cast<const char *>(gradient.data()) + 1, grad_input.data());
+    in.dtype = HALPOOL_FLOAT64;
+    refused("the gradient of the input is float32 and the gradient of the output float64", gradient.data(), grad_input.data());
+    in.dtype = 99;
+    refused("99", gradient.data(), grad_input.data());
+    in = output_.layout().desc();
+    const Ints batch = {3, 3, 3, 4}, rank3 = {3, 3, 4};
+    in.shape = batch.data();
+    refused("[3, 3, 3, 4]", gradient.data(), grad_input.data());
+    in = {HALPOOL_FLOAT32, 3, rank3.data(), nullptr};
+    refused("but got: dimension 3", gradient.data(), grad_input.data());
+    in = output_.layout().desc();
+    const Ints broadcast = {144, 48, 0, 1};
+    out.strides = broadcast.data();
+    refused("reach one element by several indices", gradient.data(), grad_input.data());
+}
+
+TEST_F(BadArguments, DtypesThatPyTorchRefusesAskForTheOption) {
+    for (const halpool_dtype dtype : {HALPOOL_INT8, HALPOOL_UINT8, HALPOOL_INT32}) {
+        in_.dtype = out_.dtype = dtype;
+        options_.allow_any_dtype = 0;
+        expect_problem_refused(HALPOOL_ERROR_NOT_IMPLEMENTED, "not implemented for");
+        options_.allow_any_dtype = 1;
+        halpool_plan *plan = nullptr;
+        EXPECT_EQ(halpool_plan_create_avg_pool2d(&options_, &in_, &out_, nullptr, &plan, nullptr), HALPOOL_OK);
+        halpool_plan_destroy(plan);
+    }
+    for (const halpool_dtype dtype : {HALPOOL_INT16, HALPOOL_BOOL, HALPOOL_COMPLEX64, HALPOOL_COMPLEX128}) {
+        in_.dtype = out_.dtype = dtype;
+        expect_problem_refused(HALPOOL_ERROR_NOT_IMPLEMENTED, "not implemented for");
+    }
 }
 
 // ---- Structures ---------------------------------------------------------------------------------------------

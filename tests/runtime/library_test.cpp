@@ -54,17 +54,32 @@ TEST(Library, EveryTargetHasEveryWindowClassInBothLayouts) {
                     << target << " " << layout << " " << window;
 }
 
+TEST(Library, EveryTargetOfTheCpuHasBothOperatorsOfEveryDtypeInBothLayouts) {
+    std::set<std::string> kernels;
+    for (const KernelUnderTest &kernel : kernels_under_test("", ""))
+        kernels.insert(kernel.target + " " + kernel.op + " " + kernel.dtype + " " + kernel.layout + " " + kernel.window);
+    for (const halpool_target_info &target : targets()) {
+        if (target.device != HALPOOL_DEVICE_CPU) continue;
+        const bool portable = target.name == std::string("portable");
+        for (const char *op : {"avg_pool2d", "avg_pool2d_backward"})
+            for (const char *dtype : {"f32", "f64", "f16", "bf16", "i8", "u8", "i32", "i64"})
+                for (const char *layout : {"nchw", "nhwc"}) {
+                    const std::string kernel = std::string(target.name) + " " + op + " " + dtype + (portable ? " any any" : std::string(" ") + layout + " generic");
+                    EXPECT_EQ(kernels.count(kernel), 1u) << kernel;
+                }
+    }
+}
+
 TEST(Library, KernelNamesSayOperatorTypeLayoutWindowAndTarget) {
     std::set<std::string> names;
     for (std::size_t i = 0; i < halpool_kernel_count(); ++i) {
         const halpool_kernel_info kernel = halpool_kernel_at(i);
         EXPECT_TRUE(names.insert(kernel.name).second) << kernel.name << " is listed twice";
-        EXPECT_STREQ(kernel.op, "avg_pool2d");
-        EXPECT_STREQ(kernel.dtype, "f32");
+        EXPECT_TRUE(kernel.op == std::string("avg_pool2d") || kernel.op == std::string("avg_pool2d_backward")) << kernel.op;
         if (std::string(kernel.layout) == "any") continue;
         // The layout may be said more closely: nhwc-c3 takes three channels.
         const std::string name = kernel.name, end = std::string("_") + kernel.window + "_" + kernel.target;
-        EXPECT_EQ(name.rfind(std::string("avg_pool2d_f32_") + kernel.layout, 0), 0u) << name;
+        EXPECT_EQ(name.rfind(std::string(kernel.op) + "_" + kernel.dtype + "_" + kernel.layout, 0), 0u) << name;
         ASSERT_GT(name.size(), end.size());
         EXPECT_EQ(name.substr(name.size() - end.size()), end);
     }

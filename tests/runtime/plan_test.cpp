@@ -31,15 +31,16 @@ protected:
 
 // ---- Choice and reasons -------------------------------------------------------------------------------------
 
-TEST_F(Plan, ListsEveryKernelOnceInTheRegistrysOrderWithAReasonAndOneChosen) {
+TEST_F(Plan, ListsEveryKernelOfTheOperatorAndTheDtypeOnceInTheRegistrysOrderWithAReasonAndOneChosen) {
     const PlanAttempt made = attempt();
     ASSERT_EQ(made.status, HALPOOL_OK);
-    ASSERT_EQ(halpool_plan_candidate_count(made.plan.get()), halpool_kernel_count());
+    const std::vector<KernelUnderTest> kernels = kernels_under_test();
+    ASSERT_EQ(halpool_plan_candidate_count(made.plan.get()), kernels.size());
     int chosen = 0;
-    for (std::size_t i = 0; i < halpool_kernel_count(); ++i) {
+    for (std::size_t i = 0; i < kernels.size(); ++i) {
         const halpool_candidate candidate = halpool_plan_candidate_at(made.plan.get(), i);
-        EXPECT_STREQ(candidate.kernel, halpool_kernel_at(i).name);
-        EXPECT_STREQ(candidate.target, halpool_kernel_at(i).target);
+        EXPECT_EQ(candidate.kernel, kernels[i].name);
+        EXPECT_EQ(candidate.target, kernels[i].target);
         ASSERT_NE(candidate.reason, nullptr);
         EXPECT_STRNE(candidate.reason, "") << candidate.kernel;
         if (!candidate.chosen) continue;
@@ -48,7 +49,7 @@ TEST_F(Plan, ListsEveryKernelOnceInTheRegistrysOrderWithAReasonAndOneChosen) {
         EXPECT_STREQ(candidate.target, halpool_plan_target(made.plan.get()));
     }
     EXPECT_EQ(chosen, 1);
-    const halpool_candidate none = halpool_plan_candidate_at(made.plan.get(), halpool_kernel_count());
+    const halpool_candidate none = halpool_plan_candidate_at(made.plan.get(), kernels.size());
     EXPECT_EQ(none.kernel, nullptr);
     EXPECT_EQ(none.reason, nullptr);
     EXPECT_EQ(none.chosen, 0);

@@ -116,6 +116,35 @@ TEST_P(PyTorchErrors, AreTheSimpleCallsAndLeaveTheOutputAlone) {
 INSTANTIATE_TEST_SUITE_P(GoldenErrors, PyTorchErrors, ::testing::ValuesIn(error_cases()),
                          [](const auto &instance) { return instance.param.name; });
 
+// Those of the backward pass, by both of its entries.
+TEST(PyTorchErrors, OfTheBackwardPassLeaveTheGradientAlone) {
+    std::ifstream file(HALPOOL_GOLDEN_DIR "/error_cases.jsonl");
+    int cases = 0;
+    for (std::string line; std::getline(file, line);) {
+        const nlohmann::json row = nlohmann::json::parse(line);
+        if (row["op"] != "avg_pool2d_backward") continue;
+        SCOPED_TRACE(line);
+        ++cases;
+        Problem problem{row["input_shape"].get<Ints>(), integers(row["args"], "kernel_size")};
+        if (row["args"].contains("divisor_override")) problem.divisor_override = row["args"]["divisor_override"];
+        const ErrorCase c{row["name"], row["dtype"], row["exception"], row["message"], problem};
+        const halpool_avg_pool2d_options options = problem.c_options();
+        const StridedLayout grad_output = planar(row["args"]["grad_output_shape"].get<Ints>());
+        CanaryOutput grad_input(planar(problem.input_shape));
+        const halpool_tensor_desc in = grad_output.desc(dtype(c.dtype)), out = grad_input.layout().desc(dtype(c.dtype));
+        const std::vector<float> data(64, 1.0f);
+        halpool_error error;
+        EXPECT_EQ(halpool_avg_pool2d_backward(&options, &in, data.data(), &out, grad_input.data(), &error), expected_status(c));
+        EXPECT_EQ(error.message, c.message);
+        halpool_plan *plan = nullptr;
+        EXPECT_EQ(halpool_plan_create_avg_pool2d_backward(&options, &in, &out, nullptr, &plan, &error), expected_status(c));
+        EXPECT_EQ(error.message, c.message);
+        EXPECT_EQ(plan, nullptr);
+        EXPECT_TRUE(grad_input.untouched());
+    }
+    EXPECT_EQ(cases, 3);
+}
+
 TEST(PyTorchErrorFile, HoldsTheCasesThisSuiteCounts) { EXPECT_EQ(error_cases().size(), 39u); }
 
 }  // namespace

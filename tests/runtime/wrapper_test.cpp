@@ -222,7 +222,9 @@ TEST(Wrapper, AStreamIsForCudaPlansAlone) {
 
 TEST(Wrapper, APlanForcesAKernelByName) {
     const halpool::TensorDesc in({1, 8, 20, 20}), out({1, 8, 10, 10});
-    const std::string reference = halpool_kernel_at(halpool_kernel_count() - 1).name;
+    std::string reference;
+    for (std::size_t i = 0; reference.empty() && i < halpool_kernel_count(); ++i)
+        if (std::string(halpool_kernel_at(i).window) == "any") reference = halpool_kernel_at(i).name;
     EXPECT_EQ(halpool::AvgPool2dPlan(in, out, 2, {}, {"", reference}).kernel(), reference);
     try {
         halpool::AvgPool2dPlan(in, out, 2, {}, {"no_such_target", ""});
