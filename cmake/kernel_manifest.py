@@ -349,6 +349,7 @@ def family_of(kernel):
     layout += f"-{kernel['plane']}" if "plane" in kernel else ""
     layout += f"-c{kernel['channels']}" if "channels" in kernel else ""
     layout += f"-a{kernel['alignment']}" if "alignment" in kernel else ""
+    layout += "-pairs" if kernel.get("pairs") else ""
     layout += "-streaming" if kernel.get("stores") == "streaming" else ""
     return "_".join((kernel["op"], kernel["dtype"], layout, kernel["window"]))
 
@@ -366,7 +367,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
     scheduled = read(schedule_path).get("kernels", {})
     every = read(kernels_path)[template]
     for kernel in entries_of(every, known_dtypes):
-        family, like = family_of(kernel), family_of(dict(kernel, dtype="f32"))
+        family, like = family_of(kernel), family_of(dict(kernel, dtype="f32", pairs=False))
         if family not in scheduled and like in scheduled and kernel["dtype"] != "f32":
             window = parse_window(kernel["window"], kernel["layout"], kernels_path)[0]
             scheduled[family] = derived_schedule(kernel, window, scheduled[like], known_dtypes[kernel["dtype"]]["lanes"])
@@ -402,6 +403,8 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
             parameters["dtype"] = kernel["dtype"]
         if template == "cpu":
             parameters["fixed_channels"] = channels
+        if kernel.get("pairs"):
+            parameters["pairs"] = "true"
         if plane_w:
             parameters.update(fixed_plane_h=plane_h, fixed_plane_w=plane_w, fixed_padding=padding)
         if alignment:
@@ -437,7 +440,7 @@ def row(kernel):
     fields = (f'"{kernel["name"]}"', f'"{kernel["op"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
               "true" if cpu and kernel["window_class"] in ("fixed", "small", "lines") else "false", *kernel["extents"],
-              kernel.get("channels", 0), "{" + ", ".join(map(str, kernel.get("exact", ()))) + "}", *kernel["plane"], least_channels, kernel.get("min_taps", 0),
+              kernel.get("channels", 0), "true" if kernel.get("pairs") else "false", "{" + ", ".join(map(str, kernel.get("exact", ()))) + "}", *kernel["plane"], least_channels, kernel.get("min_taps", 0),
               kernel["plane"][0] or parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
               "true" if "streaming" in parameters else "false",
               parameters.get("alignment", 1),

@@ -1,6 +1,7 @@
 // The generator of average pooling's backward pass: gathers, for each element, the gradients of the windows that cover it.
 #include "element_type.hpp"
 #include "pool_algorithm.hpp"
+#include "scalable_vectors.hpp"
 
 #include <halpool/internal/kernel_convention.h>
 
@@ -71,6 +72,7 @@ public:
 
     void schedule() {
         const bool nhwc = layout == Layout::nhwc;
+        if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new ScalableVectors);
         for (int i = 0; i < 4; ++i) input.dim(i).set_min(0);
         input.dim(0).set_stride(1);
         output.dim(0).set_stride(1).set_min(0);

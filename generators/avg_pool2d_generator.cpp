@@ -51,6 +51,7 @@ public:
     GeneratorParam<int> threads{"threads", 128};    // of device kernels
     GeneratorParam<int> alignment{"alignment", 1};  // kernel_convention.h: KernelRow
     GeneratorParam<bool> streaming{"streaming", false};
+    GeneratorParam<bool> pairs{"pairs", false};  // kernel_convention.h: KernelRow
 
     // In the order of kernel_convention.h; the user context is the target feature user_context. configure() adds what
     // lies between these and the output.
@@ -62,8 +63,9 @@ public:
 
     void configure() {
         const ElementType element = element_type();
-        input.set_type(element.stored);
-        output.set_type(element.stored);
+        _halide_user_assert(!pairs || std::string(dtype) == "bf16") << "words of pairs are those of bf16\n";
+        input.set_type(pairs ? UInt(32) : element.stored);
+        output.set_type(pairs && layout == Layout::nhwc ? UInt(32) : element.stored);
         if (on_device()) {
             own_divisor = add_input<float>("own_divisor");
             positive_zero = add_input<Expr>("positive_zero", element.factor);
@@ -95,7 +97,12 @@ public:
         Func summed = input;
         if (element.stored != element.sum || !is_f32()) {
             summed = Func("summed");
-            summed(v.order(layout)) = element.widened(input(v.arguments(layout)));
+            Expr stored = input(v.arguments(layout));
+            if (pairs) {
+                summed(v.order(layout)) = Tuple(ElementType::low_of_pair(stored), ElementType::high_of_pair(stored));
+            } else {
+                summed(v.order(layout)) = element.widened(stored);
+            }
         }
         PoolProblem problem{layout, summed, element.sum, {}, {}, border, !nhwc || fixed_channels > 0, fixed_channels, on_device()};
         problem.x = {fixed ? Expr(int(fixed_kernel_w)) : kernel_w, fixed ? Expr(int(fixed_stride_w)) : stride_w, pad_left,
@@ -103,6 +110,8 @@ public:
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
                      input.dim(nhwc ? 2 : 1).extent()};
 
+        problem.pairs = pairs;
+        if (pairs && !nhwc) problem.x.input = input.dim(0).extent() * 2;
         if (fixed_plane_w > 0) {
             for (auto [axis, extent] : {std::pair{&problem.x, int(fixed_plane_w)}, std::pair{&problem.y, int(fixed_plane_h)}}) {
                 axis->input = extent;
@@ -169,7 +178,8 @@ public:
             stages.sum = row_stages.sum;
         }
 
-        Expr sum = stages.sum(v.arguments(layout));
+        const bool word_of_means = pairs && nhwc;
+        Expr sum = word_of_means ? Expr() : Expr(stages.sum(v.arguments(layout)));
         if (on_device()) {
             const auto factor = [](const WindowAxis &axis, const Expr &o, const Expr &begin, const Expr &end) {
                 Expr start = o * axis.stride - axis.pad_begin;
@@ -189,6 +199,11 @@ public:
             if (may_walk_along()) own_factor = steady(own_factor);
             Expr factor = select(one_factor, factor_at(0, 0), own_factor);
             Expr zero = *positive_zero;
+            if (word_of_means) {
+                const FuncRef sums = stages.sum(v.arguments(layout));
+                output(v.order(layout)) = ElementType::pair_of(sums[0] * factor + zero, sums[1] * factor + zero);
+                return;
+            }
             if (problem.side_by_side) zero = select(is_read_in_order(), read_in_order(problem, v, stages, zero), zero);
             output(v.order(layout)) = element.is_float() ? element.rounded(sum * factor + zero) : element.quotient_by_reciprocal(sum, factor);
         } else if (window == Window::large) {
@@ -325,9 +340,9 @@ private:
         for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
 
         const int registers = get_target().arch == Target::X86 && !get_target().has_feature(Target::AVX512) ? 16 : 32;
-        const CpuSchedule s{vector, wide_vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming, registers};
+        const CpuSchedule s{vector, wide_vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming, registers, pairs};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
-                                  output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w,
+                                  output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, pad_left,
                                   input.dim(nhwc ? 1 : 0).stride(), output.dim(nhwc ? 1 : 0).stride(), input.dim(0).extent()};
         if (fixed_channels > 0 && window == Window::fixed) {
             schedule_few_channels(output, v, when, s);

@@ -73,13 +73,18 @@ void place_blocks(Func output, const Var &tile, const Var &lane, PoolStages &sta
 void schedule_planar_tiles(Func output, PoolStages &stages, const OutputVariables &v, const CallConditions &when,
                            const CpuSchedule &schedule, bool side_by_side) {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi");
-    const auto tile = [&](Stage stage, int columns, int rows) {
+    const auto tile_of = [&](Stage stage, int columns, int rows) {
         stage.split(v.x, xo, xi, columns, TailStrategy::ShiftInwards)
             .split(v.y, yo, yi, rows, TailStrategy::ShiftInwards)
             .reorder(xi, yi, xo, yo, v.c, v.n)
             .vectorize(xi)
             .unroll(yi)
             .never_partition(xo);
+    };
+    const auto tile = [&](Stage stage, int columns, int rows) {
+        // Of words of two columns, which one a tap takes is known where the padding is.
+        for (int padding = 0; schedule.pairs && columns > 1 && padding < 2; ++padding) tile_of(stage.specialize(when.pad_left == padding), columns, rows);
+        tile_of(stage, columns, rows);
     };
     Expr none = is_border(when, Border::none), masked = is_border(when, Border::masked);
     Expr wide = when.width >= schedule.vector, tall = when.rows >= schedule.tile_rows;

@@ -16,13 +16,14 @@ struct CpuSchedule {
     int most_channels;    // channels-last, fixed windows of stride 1: with more, pixels are too far apart to walk along rows
     bool streaming;       // vectors are stored aligned (cmake/stream_stores.py), which the extents allow
     int registers;        // vector registers of the target
+    bool pairs;           // PoolProblem::pairs
 };
 
 // What the templates ask of the call to choose among their variants.
 struct CallConditions {
     Halide::Expr border, uniform;           // as in kernel_convention.h
     Halide::Expr width, rows, channels;     // extents of the output box
-    Halide::Expr kernel_h, stride_w;
+    Halide::Expr kernel_h, stride_w, pad_left;
     Halide::Expr input_pitch, output_pitch;  // from a column to the next
     Halide::Expr plane;  // elements of an input's plane (planar, global)
 };

@@ -44,11 +44,14 @@ Expr half_of_float(const Expr &value) {
 
 Expr float_of_bfloat(const Expr &word) { return float_of_bits(u32(word) << 16); }
 
-Expr bfloat_of_float(const Expr &value) {
+// In the upper half of a word.
+Expr rounded_bfloat(const Expr &value) {
     Expr bits = bits_of_float(value);
-    Expr nearest = (bits + bits32(0x7fffu) + ((bits >> 16) & bits32(1u))) >> 16, nan = (bits >> 16) | bits32(0x40u);
-    return u16(select(i32(bits & bits32(0x7fffffffu)) > 0x7f800000, nan, nearest));
+    Expr nearest = bits + bits32(0x7fffu) + ((bits >> 16) & bits32(1u)), nan = bits | bits32(0x400000u);
+    return select(i32(bits & bits32(0x7fffffffu)) > 0x7f800000, nan, nearest);
 }
+
+Expr bfloat_of_float(const Expr &value) { return u16(rounded_bfloat(value) >> 16); }
 
 }  // namespace
 
@@ -85,6 +88,12 @@ Expr ElementType::rounded(const Expr &mean) const {
     case Format::bfloat16: return bfloat_of_float(mean);
     default: return cast(stored, mean);
     }
+}
+
+Expr ElementType::low_of_pair(const Expr &word) { return float_of_bits(word << 16); }
+Expr ElementType::high_of_pair(const Expr &word) { return float_of_bits(word & bits32(0xffff0000u)); }
+Expr ElementType::pair_of(const Expr &low, const Expr &high) {
+    return (rounded_bfloat(low) >> 16) | (rounded_bfloat(high) & bits32(0xffff0000u));
 }
 
 Expr ElementType::quotient(const Expr &sum, const Expr &divisor) const {

@@ -19,6 +19,10 @@ struct ElementType {
     bool is_float() const { return sum.is_float(); }
     Halide::Expr widened(const Halide::Expr &element) const;  // to `sum`
     Halide::Expr rounded(const Halide::Expr &mean) const;     // a float mean, to the nearest element
+    // Of a word of two bfloat16: each, widened; and the word of two means.
+    static Halide::Expr low_of_pair(const Halide::Expr &word);
+    static Halide::Expr high_of_pair(const Halide::Expr &word);
+    static Halide::Expr pair_of(const Halide::Expr &low, const Halide::Expr &high);
     // A sum of integers, divided: truncated toward zero. What does not fit the element is its largest or least
     // value; sums of int64, and their quotients, wrap.
     Halide::Expr quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;

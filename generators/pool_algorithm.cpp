@@ -20,9 +20,14 @@ Expr window_start(const WindowAxis &axis, Expr o) { return o * axis.stride - axi
 
 Expr inside(const WindowAxis &axis, Expr i) { return i >= 0 && i < axis.input; }
 
-Expr load(const PoolProblem &p, const Coordinates &at) {
+FuncRef element(const PoolProblem &p, const Coordinates &at) {
     return p.layout == Layout::nchw ? p.input(at.x, at.y, at.c, at.n) : p.input(at.c, at.x, at.y, at.n);
 }
+
+Expr load(const PoolProblem &p, const Coordinates &at) { return element(p, at); }
+
+// One of the two elements of a word (pairs).
+Expr load_half(const PoolProblem &p, const Coordinates &at, int half) { return element(p, at)[half]; }
 
 // Whether windows of this call may leave the input along an axis; a schedule that specializes on `border` knows it.
 Expr leaves_rows(const PoolProblem &p) { return !is_border(p, Border::none); }
@@ -157,6 +162,13 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
             return p.layout == Layout::nchw ? std::vector<Expr>{v.x, y, v.c, v.n} : std::vector<Expr>{v.c, v.x, y, v.n};
         };
         const auto element = [&](const Expr &ix) {
+            if (p.pairs) {
+                // ix / 2 and ix % 2, of ix = 2 x + from: where the padding is known, the half is.
+                Expr from = Internal::simplify(ix - 2 * Expr(v.x)), word = v.x + from / 2, words = p.x.input / 2;
+                Expr inside_row = select(is_border(p, Border::clamped) || is_border(p, Border::narrow), clamp(word, 0, words - 1), word);
+                const Coordinates at{inside_row, scalar_index(p, p.y, row), v.c, v.n};
+                return or_zero(leaves_columns(p), p.x, ix, select(from % 2 == 0, load_half(p, at, 0), load_half(p, at, 1)));
+            }
             return or_zero(leaves_columns(p), p.x, ix, load(p, {lane_index(p, p.x, ix), scalar_index(p, p.y, row), v.c, v.n}));
         };
         const bool side_by_side = p.on_device && p.layout == Layout::nchw && kernel_w == constant(p.x.stride);
@@ -177,14 +189,27 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
         // partial(c, x, y): the taps of output row y in *input* column x.
         Var column("column");
         const bool tiled = !p.lanes_along_x;  // else each row is computed for itself, which the shuffles of LLVM need
-        Expr taps = sum_of(kernel_h, tiled, [&](int j) {
-            Expr iy = window_start(p.y, v.y) + j;
-            Expr ix = p.lanes_along_x ? lane_index(p, p.x, column) : scalar_index(p, p.x, column);
-            return or_zero(leaves_rows(p), p.y, iy, load(p, {ix, scalar_index(p, p.y, iy), v.c, v.n}));
-        });
-        stages.partial(v.c, column, v.y, v.n) = or_zero(leaves_columns(p), p.x, column, taps);
-        stages.sum(v.c, v.x, v.y, v.n) = sum_of(
-            kernel_w, tiled, [&](int i) { return stages.partial(v.c, window_start(p.x, v.x) + i, v.y, v.n); });
+        const auto column_sum = [&](int half) {
+            Expr taps = sum_of(kernel_h, tiled, [&](int j) {
+                Expr iy = window_start(p.y, v.y) + j;
+                const Coordinates at{p.lanes_along_x ? lane_index(p, p.x, column) : scalar_index(p, p.x, column), scalar_index(p, p.y, iy), v.c, v.n};
+                return or_zero(leaves_rows(p), p.y, iy, p.pairs ? load_half(p, at, half) : load(p, at));
+            });
+            return or_zero(leaves_columns(p), p.x, column, taps);
+        };
+        const auto window_sum = [&](int half) {
+            return sum_of(kernel_w, tiled, [&](int i) -> Expr {
+                FuncRef sum = stages.partial(v.c, window_start(p.x, v.x) + i, v.y, v.n);
+                return p.pairs ? sum[half] : Expr(sum);
+            });
+        };
+        if (p.pairs) {
+            stages.partial(v.c, column, v.y, v.n) = Tuple(column_sum(0), column_sum(1));
+            stages.sum(v.c, v.x, v.y, v.n) = Tuple(window_sum(0), window_sum(1));
+        } else {
+            stages.partial(v.c, column, v.y, v.n) = column_sum(0);
+            stages.sum(v.c, v.x, v.y, v.n) = window_sum(0);
+        }
     }
     return stages;
 }

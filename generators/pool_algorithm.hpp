@@ -34,6 +34,9 @@ struct PoolProblem {
     bool on_device = false;
     Halide::Expr one = {};  // on_device: 1, unknown to the compiler
     bool side_by_side = false;  // planar, fixed windows that do not overlap: columns are summed first
+    // bfloat16, fixed windows: `input` has words of two neighbours, to each of which it gives a Tuple of two sums. Planar: of columns,
+    // for windows of stride 2, which add a word's two elements or one.
+    bool pairs = false;
     bool walks_down = false;  // planar: the schedule walks down the plane, and rows are handed on (window_walk.hpp)
 };
 

@@ -27,6 +27,8 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
       streams_(row.streams),
       element_(*problem.dtype),
+      input_words_(row.pairs),
+      output_words_(row.pairs && row.layout == KernelLayout::nhwc),
       alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * element_.bytes),
       layout_(row.window == WindowClass::lines ? KernelLayout::nchw : row.layout),
       lanes_along_rows_(layout_ == KernelLayout::nchw || row.channels != 0) {
@@ -56,12 +58,13 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
         pitch_ = narrow(in[1]);
         planes = in[0];
     }
-    input_dimensions_ = nhwc ? dense({in[1], in_w, in_h, in[0]}) : dense({in_w * pitch_, in_h, planes, 1});
-    output_dimensions_ = nhwc ? dense({in[1], out[3], rows_, in[0]}) : dense({out[3] * pitch_, rows_, planes, 1});
+    const std::int64_t word = row.pairs ? 2 : 1;  // of elements
+    input_dimensions_ = nhwc ? dense({in[1] / word, in_w, in_h, in[0]}) : dense({in_w * pitch_ / word, in_h, planes, 1});
+    output_dimensions_ = nhwc ? dense({in[1] / word, out[3], rows_, in[0]}) : dense({out[3] * pitch_, rows_, planes, 1});
     outer_ = nhwc ? in[0] : planes;
     columns_ = out[3] * pitch_;
     // Large windows: fewer channels than a vector has are dense to the kernel, which parts of more are not.
-    channels_ = lanes_along_rows_ || row.window == WindowClass::large ? 1 : in[1];
+    channels_ = lanes_along_rows_ || row.window == WindowClass::large ? 1 : in[1] / word;
     shares_ = Shares(outer_, rows_, row.window == WindowClass::large ? kLargeBlock : row.window == WindowClass::lines ? kLineRows : std::max(row.tile_rows, 1), channels_);
     window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
                narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
@@ -139,7 +142,8 @@ void KernelCall::find_clamped_rows(const Problem &p) {
     const std::int64_t width = p.x.input, height = p.y.input, out_h = p.output.shape[2], out_w = p.output.shape[3];
     // How far the taps of a row reach beside it.
     const std::int64_t last = (out_w - 1) * p.x.stride - p.x.pad_begin + p.x.kernel - 1;
-    const std::int64_t before = p.x.pad_begin, behind = std::max<std::int64_t>(last - (width - 1), 0);
+    const auto whole_words = [&](std::int64_t elements) { return input_words_ ? (elements + 1) / 2 * 2 : elements; };
+    const std::int64_t before = whole_words(p.x.pad_begin), behind = whole_words(std::max<std::int64_t>(last - (width - 1), 0));
     if (before > width * height || behind > width * height) {
         border_ = Border::clamped;
         return;
@@ -166,8 +170,8 @@ void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
 }
 
 void KernelCall::prepare_arguments() {
-    input_ = kernel_buffer(nullptr, element_.element, input_dimensions_);
-    output_ = kernel_buffer(nullptr, element_.element, output_dimensions_);
+    input_ = kernel_buffer(nullptr, input_words_ ? kKernelUInt32 : element_.element, input_dimensions_);
+    output_ = kernel_buffer(nullptr, output_words_ ? kKernelUInt32 : element_.element, output_dimensions_);
     arguments_ = {};
     for (std::size_t i = 0; i < window_.size(); ++i) arguments_[kKernelH + i] = &window_[i];
     arguments_[kUniform] = &divisors_->uniform();
@@ -308,13 +312,13 @@ int KernelCall::for_each_masked_piece(const Box &box, const Visit &visit) const 
 KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border border) const {
     const bool nhwc = layout_ == KernelLayout::nhwc;
     const std::size_t column_axis = nhwc ? 1 : 0, row_axis = nhwc ? 2 : 1, outer_axis = nhwc ? 3 : 2;
-    const auto bytes = static_cast<std::int64_t>(element_.bytes);
+    const auto bytes_of = [&](bool words) { return static_cast<std::int64_t>(element_.bytes) * (words ? 2 : 1); };
     Piece made{input_dimensions_, output_dimensions_, 0, 0, static_cast<std::int32_t>(border)};
     const auto narrow_to = [&](std::size_t axis, std::int64_t begin, std::int64_t end) {
         KernelDimension &dimension = made.output_dimensions[axis];
         dimension.min = narrow(begin);
         dimension.extent = narrow(end - begin);
-        made.output_offset += begin * dimension.stride * bytes;
+        made.output_offset += begin * dimension.stride * bytes_of(output_words_);
     };
     narrow_to(column_axis, columns.begin, columns.end);
     narrow_to(row_axis, box.row_begin, box.row_end);
@@ -323,8 +327,8 @@ KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border bord
         for (auto *dimensions : {&made.input_dimensions, &made.output_dimensions}) {
             (*dimensions)[0].extent = narrow(box.channel_end - box.channel_begin);
         }
-        made.input_offset += box.channel_begin * bytes;
-        made.output_offset += box.channel_begin * bytes;
+        made.input_offset += box.channel_begin * bytes_of(input_words_);
+        made.output_offset += box.channel_begin * bytes_of(output_words_);
     }
     return made;
 }

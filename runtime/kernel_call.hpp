@@ -58,6 +58,7 @@ private:
     KernelEntry entry_;
     bool streams_;
     const DTypeFacts &element_;
+    bool input_words_, output_words_;  // KernelRow::pairs
     std::uintptr_t alignment_bytes_;
     KernelLayout layout_;
     bool lanes_along_rows_;  // else along the channels, where no vector can leave a row

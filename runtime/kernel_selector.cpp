@@ -45,6 +45,9 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     if (!in_layout(p.input)) return text("needs ", memory, " memory, the input's is not");
     if (!in_layout(p.output)) return text("needs ", memory, " memory, the output's is not");
     if (row.channels != 0 && row.channels != p.input.shape[1]) return text("takes ", row.channels, " channels only");
+    if (row.pairs && (nhwc ? p.input.shape[1] : p.input.shape[3]) % 2 != 0) {
+        return text("takes an even number of ", nhwc ? "channels" : "columns", " only");
+    }
     if (row.exact.channels != 0) {
         const ExactProblem &e = row.exact;
         const bool same = p.input.shape[1] == e.channels && p.y.input == e.input_h && p.x.input == e.input_w &&
@@ -229,6 +232,7 @@ std::string purpose(const KernelRow &row) {
     out += row.layout == KernelLayout::nhwc ? ", channels-last (NHWC) memory" : ", planar (NCHW) memory";
     if (row.plane_w != 0) out += " of " + by(row.plane_h, row.plane_w) + " planes padded by " + std::to_string(row.padding);
     if (row.channels != 0) out += " of " + std::to_string(row.channels) + " channels";
+    if (row.pairs) out += row.layout == KernelLayout::nhwc ? " of even channels" : " of even columns";
     if (row.alignment > 1) out += text(row.streams ? ", output aligned to " : ", aligned to ", row.alignment, " elements");
     if (row.streams) out += ", written past the caches";
     return out;

@@ -20,7 +20,7 @@ struct KernelType {
     std::uint16_t lanes;
 };
 inline constexpr KernelType kKernelFloat32{2, 32, 1}, kKernelFloat64{2, 64, 1}, kKernelInt64{0, 64, 1},
-    kKernelUInt16{1, 16, 1};
+    kKernelUInt16{1, 16, 1}, kKernelUInt32{1, 32, 1};
 
 struct KernelBuffer {
     std::uint64_t device;
@@ -240,6 +240,9 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
+    // Of elements of 16 bits, fixed windows: the input, and of nhwc the output, are words of two neighbours to the kernel. Channels,
+    // or of nchw the input's columns, are then even.
+    bool pairs;
     ExactProblem exact;      // taken alone
     std::int32_t plane_h, plane_w, padding;  // exactly these planes, padded so on all sides; 0: any
     // What is preferred, not what is possible: below these a kernel further down the table is faster.
