@@ -484,14 +484,14 @@ def registry_source(op, component, device, targets):
     return "\n".join(lines + [""])
 
 
-def components_source(op, components, dtypes, ops):
+def components_source(op, components, dtypes, ops, layouts):
     """The list through which the runtime sees the components of this build."""
     symbols = [f"halpool_{op}_{identifier(component)}" for component in components]
     lines = [GENERATED, '#include "dtype.hpp"', '#include "kernel_registry.hpp"', "", 'extern "C" {']
     lines += [f"extern const halpool::KernelComponent {symbol};" for symbol in symbols]
     lines += ["}", "", f"const halpool::KernelComponent *const halpool::{op}_components[] = {{"]
     lines += [f"    &{symbol}," for symbol in symbols] + ["    nullptr};", ""]
-    for what, names in (("dtypes", dtypes), ("ops", ops)):
+    for what, names in (("dtypes", dtypes), ("ops", ops), ("layouts", layouts)):
         lines += [f"const char *const halpool::built_{what}[] = {{"] + [f'    "{name}",' for name in names] + ["    nullptr};", ""]
     return "\n".join(lines)
 
@@ -601,7 +601,7 @@ def main():
         write(os.path.join(arguments.out, f"absent_{component}.cpp"), registry_source("avg_pool2d", component, device, []))
         cmake.append(f'set(HALPOOL_TARGETS_OF_{component} "{";".join(targets)}")')
         cmake.append(f'set(HALPOOL_DEVICE_OF_{component} "{device}")')
-    write(os.path.join(arguments.out, "components.cpp"), components_source("avg_pool2d", components, dtypes, ops))
+    write(os.path.join(arguments.out, "components.cpp"), components_source("avg_pool2d", components, dtypes, ops, layouts))
     write(os.path.join(arguments.out, "kernels.cmake"), "\n".join(cmake) + "\n")
 
 

@@ -37,11 +37,20 @@ const DTypeFacts &dtype_facts(std::int32_t dtype) {
 }
 
 bool dtype_built_in(const DTypeFacts &dtype) {
-    if (!dtype.kernel_name) return false;
-    for (const char *const *built = built_dtypes; *built; ++built) {
-        if (std::strcmp(*built, dtype.kernel_name) == 0) return true;
+    return dtype.kernel_name && is_among(built_dtypes, dtype.kernel_name);
+}
+
+bool is_among(const char *const *names, const char *name) {
+    for (; *names; ++names) {
+        if (std::strcmp(*names, name) == 0) return true;
     }
     return false;
+}
+
+std::string joined(const char *const *names) {
+    std::string all;
+    for (; *names; ++names) all += (all.empty() ? "" : ", ") + std::string(*names);
+    return all;
 }
 
 std::string dtypes_built_in() {

@@ -32,8 +32,12 @@ const DTypeFacts &dtype_facts(std::int32_t dtype);
 bool dtype_built_in(const DTypeFacts &dtype);
 std::string dtypes_built_in();
 
-// Generated (cmake/kernel_manifest.py): the kernel names of the dtypes of this build, and its operators, ended by null pointers.
-extern const char *const built_dtypes[], *const built_ops[];
+// Generated (cmake/kernel_manifest.py): the kernel names of the dtypes of this build, its operators and its layouts, ended by
+// null pointers.
+extern const char *const built_dtypes[], *const built_ops[], *const built_layouts[];
+
+bool is_among(const char *const *names, const char *name);
+std::string joined(const char *const *names);  // "a, b"
 
 }  // namespace halpool
 

@@ -58,6 +58,10 @@ const std::vector<Candidate> &Plan::candidates() const {
             description_ += text("         for data not aligned to ", alignment_bytes(), " bytes: ",
                                  unaligned_choice_.row->name, "\n");
         }
+        const char *const layout = problem_.input.is_planar() ? "nchw" : problem_.input.is_channels_last() ? "nhwc" : nullptr;
+        if (layout && !is_among(built_layouts, layout)) {
+            description_ += text("         kernels for ", layout, " memory were not built in; built in: ", joined(built_layouts), "\n");
+        }
         for (const Candidate &c : candidates_) {
             description_ += std::string(c.chosen ? "  * " : "    ") + c.kernel + ": " + c.reason + "\n";
         }

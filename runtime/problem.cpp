@@ -3,7 +3,6 @@
 #include "dtype.hpp"
 #include "failure.hpp"
 
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -184,7 +183,7 @@ Problem make_problem(Op op, const halpool_avg_pool2d_options &options, const Geo
     require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", of, op == Op::avg_pool2d ? "output" : "input", " is ",
             dtype_facts(output.dtype).name, " and the ", of, op == Op::avg_pool2d ? "input" : "output", " ", dtype_facts(input.dtype).name,
             "; they must be the same");
-    require(op_built_in(op), HALPOOL_ERROR_UNSUPPORTED, op_name(op), " was not built into this library");
+    require(op_built_in(op), HALPOOL_ERROR_UNSUPPORTED, op_name(op), " was not built into this library; built in: ", joined(built_ops));
     require(dtype_built_in(dtype_facts(input.dtype)), HALPOOL_ERROR_UNSUPPORTED, "dtype ", dtype_facts(input.dtype).name,
             " was not built into this library; built in: ", dtypes_built_in());
 
@@ -206,12 +205,7 @@ Problem make_problem(Op op, const halpool_avg_pool2d_options &options, const Geo
 
 }  // namespace
 
-bool op_built_in(Op op) {
-    for (const char *const *built = built_ops; *built; ++built) {
-        if (std::strcmp(*built, op_name(op)) == 0) return true;
-    }
-    return false;
-}
+bool op_built_in(Op op) { return is_among(built_ops, op_name(op)); }
 
 const char *op_name(Op op) { return op == Op::avg_pool2d ? "avg_pool2d" : "avg_pool2d_backward"; }
 

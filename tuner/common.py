@@ -35,4 +35,5 @@ def configure_command(options, tree, schedules, workloads, *more):
     return [options.cmake, "-S", SOURCE, "-B", tree, "-G", options.cmake_generator, f"-DCMAKE_MAKE_PROGRAM={options.make_program}",
             f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={options.build / 'bin/halpool_generator'}",
             f"-DHALPOOL_TARGETS={options.target}", f"-DHALPOOL_WORKLOADS={workloads}", f"-DHALPOOL_SCHEDULES={schedules}",
+            "-DHALPOOL_DTYPES=f32", "-DHALPOOL_OPS=avg_pool2d",  # what is tuned
             "-DHALPOOL_BUILD_BENCHMARKS=ON", "-DHALPOOL_BUILD_CLI=OFF", *more]
