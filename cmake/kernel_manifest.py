@@ -364,7 +364,10 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
     schedule_path = os.path.join(schedules, facts.get("schedule", target) + ".json")
     template = "gpu" if "device" in facts else "cpu"
     known = PARAMETERS[template]
-    scheduled = read(schedule_path).get("kernels", {})
+    schedules_of_target = read(schedule_path)
+    scheduled, only = schedules_of_target.get("kernels", {}), schedules_of_target.get("only", {})
+    dtypes = [dtype for dtype in dtypes if dtype in only.get("dtypes", known_dtypes)]
+    ops = [op for op in ops if op in only.get("ops", OPS)]
     every = read(kernels_path)[template]
     for kernel in entries_of(every, known_dtypes):
         family, like = family_of(kernel), family_of(dict(kernel, dtype="f32", pairs=False))

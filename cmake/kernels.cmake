@@ -31,6 +31,8 @@ execute_process(
   RESULT_VARIABLE manifest_result ERROR_VARIABLE manifest_error ERROR_STRIP_TRAILING_WHITESPACE)
 if(manifest_result)
   message(FATAL_ERROR "halpool: ${manifest_error}")
+elseif(manifest_error)
+  message(STATUS "halpool: ${manifest_error}")
 endif()
 include(${HALPOOL_KERNEL_DIR}/kernels.cmake)
 

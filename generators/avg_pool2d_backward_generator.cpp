@@ -79,6 +79,7 @@ public:
         if (nhwc) output.dim(1).set_min(0);
         for (auto *table : {first_x, end_x, first_y, end_y, divisor_x, divisor_y}) table->dim(0).set_min(0);
         for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
+        if (window == Window::global && !nhwc) output.dim(2).set_stride(output.dim(0).extent());  // planes are rows
         if (window == Window::fixed) {
             schedule_fixed();
         } else if (window == Window::global) {
@@ -179,8 +180,8 @@ private:
             stage.split(v.x, to, ti, lanes, TailStrategy::ShiftInwards).vectorize(ti).reorder(ti, to, v.y, v.c, v.n).never_partition_all();
         };
         Expr width = output.dim(0).extent();
-        if (window == Window::global) {  // how most classifiers end
-            Stage plane = stage.specialize(width == 49);
+        if (window == Window::global) {
+            Stage plane = stage.specialize(width == 49);  // how most classifiers end
             part(plane, vector);
             plane.unroll(to);
         }

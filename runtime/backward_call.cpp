@@ -54,6 +54,7 @@ BackwardCall::BackwardCall(const Problem &problem, const KernelRow &row)
     outer_ = nhwc ? in[0] : planes;
     rows_ = out_h;
     channels_ = nhwc ? in[1] : 1;
+    most_outer_ = kMostElements / std::max<std::int64_t>(input_dimensions_[nhwc ? 3 : 2].stride, output_dimensions_[nhwc ? 3 : 2].stride);
     shares_ = Shares(outer_, rows_, std::max(row.tile_rows, 1), channels_);
     window_ = {narrow(problem.y.kernel), narrow(problem.x.kernel),    narrow(problem.y.stride),
                narrow(problem.x.stride), narrow(problem.y.pad_begin), narrow(problem.x.pad_begin)};
@@ -78,6 +79,14 @@ BackwardCall::BackwardCall(const Problem &problem, const KernelRow &row)
 }
 
 int BackwardCall::run(const void *input, void *output, const Box &box) const {
+    int status = 0;
+    for (std::int64_t outer = box.outer_begin; outer < box.outer_end && status == 0; outer += most_outer_) {
+        status = run_some(input, output, {outer, std::min(outer + most_outer_, box.outer_end), box.row_begin, box.row_end, box.channel_begin, box.channel_end});
+    }
+    return status;
+}
+
+int BackwardCall::run_some(const void *input, void *output, const Box &box) const {
     if (!reads_beside_rows_) return enter(input, output, box, Border::clamped);
     int status = 0;
     const auto part = [&](std::int64_t outer_begin, std::int64_t outer_end, std::int64_t row_begin, std::int64_t row_end, Border border) {
@@ -113,6 +122,9 @@ int BackwardCall::enter(const void *input, void *output, const Box &box, Border 
     };
     narrow_to(row_axis, box.row_begin, box.row_end);
     narrow_to(outer_axis, box.outer_begin, box.outer_end);
+    // The first of these planes, or images, is the kernel's first: offsets in it fit 32 bits.
+    out_dimensions[outer_axis].min = 0;
+    in_offset += box.outer_begin * in_dimensions[outer_axis].stride;
     if (box.channel_end - box.channel_begin < channels_) {  // to the kernel, tensors of fewer channels, far apart
         for (auto *dimensions : {&in_dimensions, &out_dimensions}) (*dimensions)[0].extent = narrow(box.channel_end - box.channel_begin);
         in_offset += box.channel_begin;

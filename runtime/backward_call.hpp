@@ -32,12 +32,14 @@ private:
         std::int32_t most = 0;
         void fill(const Axis &axis, std::int64_t extent, std::int64_t windows);
     };
+    int run_some(const void *input, void *output, const Box &box) const;  // of at most most_outer_ planes, or images
     int enter(const void *input, void *output, const Box &box, Border border) const;
 
     KernelEntry entry_;
     const DTypeFacts &element_;
     KernelLayout layout_;
     bool reads_beside_rows_;  // what lies beside the input's rows is read and masked, where it is memory of the tensor
+    std::int64_t most_outer_;
     std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them
     std::int64_t clamped_head_ = 0, clamped_tail_ = 0;  // rows of the first and the last plane beside which nothing may be read
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;

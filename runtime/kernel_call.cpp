@@ -49,7 +49,8 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     std::int64_t planes = in[0] * in[1];
     rows_ = out[2];
     const bool side_by_side = row.window == WindowClass::blocks || (row.window == WindowClass::fixed && lie_side_by_side(row.kernel_h, row.kernel_w, row.stride_h, row.stride_w));
-    if (side_by_side && !nhwc && border_ == Border::none && rows_ * p.y.stride == in_h) {  // all planes are one high plane
+    // All planes are one high plane.
+    if (side_by_side && !nhwc && border_ == Border::none && rows_ * p.y.stride == in_h && planes * in_h * in_w <= kMostElements) {
         in_h *= planes;
         rows_ *= planes;
         planes = 1;
@@ -63,6 +64,8 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     output_dimensions_ = nhwc ? dense({in[1] / word, out[3], rows_, in[0]}) : dense({out[3] * pitch_, rows_, planes, 1});
     outer_ = nhwc ? in[0] : planes;
     columns_ = out[3] * pitch_;
+    const auto slice = [](const std::array<KernelDimension, 4> &dimensions, std::size_t outer) { return std::int64_t{dimensions[outer].stride}; };
+    most_outer_ = kMostElements / std::max(slice(input_dimensions_, nhwc ? 3 : 2), slice(output_dimensions_, nhwc ? 3 : 2));
     // Large windows: fewer channels than a vector has are dense to the kernel, which parts of more are not.
     channels_ = lanes_along_rows_ || row.window == WindowClass::large ? 1 : in[1] / word;
     shares_ = Shares(outer_, rows_, row.window == WindowClass::large ? kLargeBlock : row.window == WindowClass::lines ? kLineRows : std::max(row.tile_rows, 1), channels_);
@@ -225,6 +228,14 @@ int KernelCall::finish(int status) const {
 
 template <class Visit>
 int KernelCall::for_each_piece(const Box &box, const Visit &visit) const {
+    if (box.outer_end - box.outer_begin > most_outer_) {
+        for (std::int64_t outer = box.outer_begin; outer < box.outer_end; outer += most_outer_) {
+            const Box some{outer, std::min(outer + most_outer_, box.outer_end), box.row_begin, box.row_end, box.channel_begin, box.channel_end};
+            const int status = for_each_piece(some, visit);
+            if (status != 0) return status;
+        }
+        return 0;
+    }
     const Columns all{0, columns_};
     if (most_columns_ > 0) {
         for (std::int64_t begin = 0; begin < columns_; begin += most_columns_) {
@@ -323,6 +334,9 @@ KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border bord
     narrow_to(column_axis, columns.begin, columns.end);
     narrow_to(row_axis, box.row_begin, box.row_end);
     narrow_to(outer_axis, box.outer_begin, box.outer_end);
+    // The first of these planes, or images, is the kernel's first: offsets in it fit 32 bits.
+    made.output_dimensions[outer_axis].min = 0;
+    made.input_offset += box.outer_begin * made.input_dimensions[outer_axis].stride * bytes_of(input_words_);
     if (box.channel_end - box.channel_begin < channels_) {  // to the kernel, tensors of fewer channels, far apart
         for (auto *dimensions : {&made.input_dimensions, &made.output_dimensions}) {
             (*dimensions)[0].extent = narrow(box.channel_end - box.channel_begin);

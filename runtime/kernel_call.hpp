@@ -63,6 +63,7 @@ private:
     KernelLayout layout_;
     bool lanes_along_rows_;  // else along the channels, where no vector can leave a row
     Shares shares_;
+    std::int64_t most_outer_;  // planes, or images, of one call of the kernel
     std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
     std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left

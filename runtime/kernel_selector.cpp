@@ -112,10 +112,10 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         const auto taps = [](const Axis &axis) { return std::min(axis.kernel, axis.input); };
         if (taps(p.y) > most / taps(p.x)) return text("takes windows of at most ", most, " elements");
     }
-    // Halide addresses with 32 bits; the sums of coordinates and window below must fit as well.
-    constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max() / 2;
-    if (!linked.device && (p.input.elements() > limit || p.output.elements() > limit)) {
-        return text("takes tensors of at most ", limit, " elements");
+    constexpr std::int64_t limit = kMostElements;
+    for (const TensorGeometry *tensor : {&p.input, &p.output}) {
+        const std::int64_t slice = tensor->shape[2] * tensor->shape[3] * (nhwc ? tensor->shape[1] : 1);
+        if (!linked.device && slice > limit) return text("takes ", nhwc ? "images" : "planes", " of at most ", limit, " elements");
     }
     // Its table of reciprocals has a row for each divisor along y.
     const std::int64_t floats = p.windows_w() * (row.window == WindowClass::lines && nhwc ? p.input.shape[1] : 1);

@@ -33,6 +33,10 @@ struct KernelBuffer {
     void *padding;
 };
 
+// Halide addresses with 32 bits; sums of coordinates and window must fit as well: of a call's planes, or images channels-last, no
+// more are in one call of a kernel than have so many elements.
+inline constexpr std::int64_t kMostElements = (std::int64_t{1} << 30) - 1;
+
 // Where the windows of one call lie, as the plan found out.
 enum class Border : std::int32_t {
     none = 0,     // every window of the box lies inside the input: nothing is masked
