@@ -266,6 +266,8 @@ def parse_arguments():
                         help="of " + ",".join(PEERS["cpu"]) + ", or of " + ",".join(PEERS["cuda"]) +
                              " on CUDA (default: those that are there)")
     parser.add_argument("--threads", metavar="LIST", help="one pass for each (default: 1,2; 1 on CUDA)")
+    parser.add_argument("--backward", action="store_true",
+                        help="the gradient of each workload, of workloads_backward.json unless another file is named; on the CPU")
     parser.add_argument("--quick", action="store_true",
                         help="under two minutes: less time for slow peers, and without the largest windows")
     parser.add_argument("--isa", choices=ISA_TARGET,
@@ -297,7 +299,9 @@ def parse_arguments():
         options.threads = [int(threads) for threads in (options.threads or default).split(",")]
     except ValueError:
         parser.error("--threads takes numbers: 1,2")
-    options.workloads = options.workloads or WORKLOADS[options.device]
+    if options.backward and options.device != "cpu":
+        parser.error("--backward is measured on the CPU")
+    options.workloads = options.workloads or (HERE / "workloads_backward.json" if options.backward else WORKLOADS[options.device])
     options.output = (options.output or options.build / "bench" / "results.json").resolve()
     options.plot = (options.plot or options.output.with_suffix(".svg")).resolve()
     return options
@@ -313,6 +317,8 @@ def chosen_rows(options):
         return options.all or workload.group in GROUPS
 
     layouts, workloads = read_workloads(options.workloads, dtypes=DTYPES)
+    for workload in workloads:
+        workload.backward = options.backward
     return [(workload, layout) for workload in workloads for layout in layouts if chosen(workload, layout)]
 
 

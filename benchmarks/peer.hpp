@@ -4,7 +4,8 @@
 //   ready                                          -> ok VERSION              of the library; may be empty
 //   setup LAYOUT N C H W KH KW SH SW PH PW INCLUDE -> ok NANOSECONDS          estimated; the output is there. Further
 //                                                                             words: 1, ceil_mode, which halpool alone
-//                                                                             does; a dtype other than f32
+//                                                                             does; a dtype other than f32; backward: from
+//                                                                             the pooled tensor's gradient to the other's
 //   run REPETITIONS                                -> ok NAME NANOSECONDS...  of a call, one figure a repetition
 //   write PATH                                     -> ok                      the output's bytes
 //   compare PATH                                   -> ok DIFFERENCE           the largest against such a file
@@ -59,7 +60,7 @@ struct Workload {
     std::string layout;  // "nchw" or "nhwc"
     std::int64_t n, c, h, w;
     std::int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
-    bool count_include_pad, ceil_mode;
+    bool count_include_pad, ceil_mode, backward;
     DType dtype;
 
     bool channels_last() const { return layout == "nhwc"; }
@@ -71,8 +72,11 @@ struct Workload {
     }
     std::size_t input_elements() const { return static_cast<std::size_t>(n * c * h * w); }
     std::size_t output_elements() const { return static_cast<std::size_t>(n * c * output_h() * output_w()); }
-    std::size_t input_bytes() const { return input_elements() * element_bytes(dtype); }
-    std::size_t output_bytes() const { return output_elements() * element_bytes(dtype); }
+    // Of what is read and what is written: of the backward pass, the pooled tensor's gradient and the other's.
+    std::size_t read_elements() const { return backward ? output_elements() : input_elements(); }
+    std::size_t written_elements() const { return backward ? input_elements() : output_elements(); }
+    std::size_t input_bytes() const { return read_elements() * element_bytes(dtype); }
+    std::size_t output_bytes() const { return written_elements() * element_bytes(dtype); }
 };
 
 // One way to do the workload; where a peer has several, the fastest counts.
@@ -88,7 +92,7 @@ struct Unsupported : std::runtime_error {
 };
 
 inline void need_f32(const Workload &workload) {
-    if (workload.dtype != DType::f32) throw Unsupported("f32 alone");
+    if (workload.dtype != DType::f32 || workload.backward) throw Unsupported("the forward pass of f32 alone");
 }
 
 // The same allocation in every peer, so that none has luckier addresses than another.
@@ -247,11 +251,13 @@ private:
             command >> w.layout >> w.n >> w.c >> w.h >> w.w >> w.kernel_h >> w.kernel_w >> w.stride_h >>
                 w.stride_w >> w.pad_h >> w.pad_w >> w.count_include_pad;
             if (!command) throw std::runtime_error("setup: not a workload");
-            w.ceil_mode = false;
+            w.ceil_mode = w.backward = false;
             w.dtype = DType::f32;
             for (std::string word; command >> word;) {
                 if (word == "1")
                     w.ceil_mode = true;
+                else if (word == "backward")
+                    w.backward = true;
                 else
                     w.dtype = dtype_named(word);
             }
@@ -284,7 +290,7 @@ private:
         output_ = Buffer();
         input_ = Buffer(bytes);
         output_ = Buffer(bytes);
-        fill(workload.dtype, input_.data(), workload.input_elements());
+        fill(workload.dtype, input_.data(), workload.read_elements());
         for (Operation &operation : plan_(workload_, input_.data(), output_.data()))
             measurements_.emplace_back(std::move(operation));
     }
@@ -317,7 +323,7 @@ private:
         if (!file.read(expected.data(), static_cast<std::streamsize>(expected.size())))
             throw std::runtime_error("cannot read " + path);
         double largest = 0;
-        for (std::size_t i = 0; i < workload_.output_elements(); ++i) {
+        for (std::size_t i = 0; i < workload_.written_elements(); ++i) {
             const double difference =
                 std::abs(number(workload_.dtype, expected.data(), i) - number(workload_.dtype, output_.data(), i));
             // Not std::max: a NaN must not get lost.

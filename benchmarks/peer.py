@@ -20,7 +20,8 @@ class Workload:
 
     def __init__(self, layout, *words):
         n, c, h, w, kh, kw, sh, sw, ph, pw, include = map(int, words[:11])
-        self.dtype, = words[11:] or ("f32",)
+        self.backward = "backward" in words[11:]
+        self.dtype, = [word for word in words[11:] if word != "backward"] or ("f32",)
         self.layout = layout
         self.input_shape = [n, c, h, w]
         self.output_shape = [n, c, (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1]
@@ -102,6 +103,8 @@ class Peer:
     def setup(self, *words):
         workload = Workload(*words)
         reason = self.why_not(workload) if workload.dtype in self.dtypes else f"{', '.join(self.dtypes)} alone"
+        if workload.backward:
+            reason = "the forward pass alone"
         if reason:
             raise Unsupported(reason)
         self.dtype = workload.dtype

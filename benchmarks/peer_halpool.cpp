@@ -39,10 +39,14 @@ int main(int argc, char **argv) {
         options.ceil_mode = w.ceil_mode;
         options.allow_any_dtype = true;
         try {
-            const auto pool = std::make_shared<halpool::AvgPool2dPlan>(
-                halpool::TensorDesc({w.n, w.c, w.h, w.w}, dtype_of(w), format),
-                halpool::TensorDesc({w.n, w.c, w.output_h(), w.output_w()}, dtype_of(w), format),
-                halpool::IntList{w.kernel_h, w.kernel_w}, options, forced);
+            const halpool::TensorDesc whole({w.n, w.c, w.h, w.w}, dtype_of(w), format);
+            const halpool::TensorDesc pooled({w.n, w.c, w.output_h(), w.output_w()}, dtype_of(w), format);
+            const halpool::IntList kernel_size{w.kernel_h, w.kernel_w};
+            std::shared_ptr<const halpool::Plan> pool;
+            if (w.backward)
+                pool = std::make_shared<halpool::AvgPool2dBackwardPlan>(pooled, whole, kernel_size, options, forced);
+            else
+                pool = std::make_shared<halpool::AvgPool2dPlan>(whole, pooled, kernel_size, options, forced);
             return std::vector<bench::Operation>{
                 {pool->kernel(), [pool, input, output, threads] { pool->execute(input, output, threads); }}};
         } catch (const halpool::Error &error) {

@@ -25,7 +25,7 @@ dnnl::memory::data_type type_of(const bench::Workload &w) {
 
 struct Pooling {
     dnnl::memory input, output;
-    dnnl::pooling_forward primitive;
+    dnnl::primitive primitive;
     dnnl::stream stream;
     std::vector<dnnl_exec_arg_t> arguments;
 
@@ -48,13 +48,26 @@ int main() {
         const auto algorithm = w.count_include_pad ? dnnl::algorithm::pooling_avg_include_padding
                                                    : dnnl::algorithm::pooling_avg_exclude_padding;
         // Empty where oneDNN has none: f64 is for GPUs, f16 for CPUs that compute with it.
+        const auto prop_kind = w.backward ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
         const dnnl::pooling_forward::primitive_desc chosen(
-            engine, dnnl::prop_kind::forward_inference, algorithm, source, destination, {w.stride_h, w.stride_w},
+            engine, prop_kind, algorithm, source, destination, {w.stride_h, w.stride_w},
             {w.kernel_h, w.kernel_w}, {0, 0}, {w.pad_h, w.pad_w}, {w.pad_h, w.pad_w}, dnnl::primitive_attr(),
             /*allow_empty*/ true);
         if (!chosen) throw bench::Unsupported("oneDNN has no such pooling on this CPU");
 
         const auto pool = std::make_shared<Pooling>();
+        if (w.backward) {
+            const dnnl::pooling_backward::primitive_desc gradient(
+                engine, algorithm, source, destination, {w.stride_h, w.stride_w}, {w.kernel_h, w.kernel_w}, {0, 0},
+                {w.pad_h, w.pad_w}, {w.pad_h, w.pad_w}, chosen, dnnl::primitive_attr(), /*allow_empty*/ true);
+            if (!gradient) throw bench::Unsupported("oneDNN has no such gradient on this CPU");
+            pool->input = dnnl::memory(destination, engine, const_cast<void *>(input));
+            pool->output = dnnl::memory(source, engine, output);
+            pool->primitive = dnnl::pooling_backward(gradient);
+            pool->stream = dnnl::stream(engine);
+            pool->arguments = {{DNNL_ARG_DIFF_DST, pool->input.get()}, {DNNL_ARG_DIFF_SRC, pool->output.get()}};
+            return std::vector<bench::Operation>{{gradient.impl_info_str(), [pool] { pool->execute(); }}};
+        }
         pool->input = dnnl::memory(source, engine, const_cast<void *>(input));
         pool->output = dnnl::memory(destination, engine, output);
         pool->primitive = dnnl::pooling_forward(chosen);

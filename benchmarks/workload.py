@@ -25,6 +25,7 @@ class Workload:
         self.pad = pair(entry.get("padding", 0))
         self.count_include_pad = entry.get("count_include_pad", True)
         self.ceil_mode = entry.get("ceil_mode", False)
+        self.backward = False  # bench.py's to set
         self.output = self.input[:2] + [self.pooled(*axis) for axis in zip(self.input[2:], self.kernel, self.stride, self.pad)]
 
     def pooled(self, extent, kernel, stride, pad):
@@ -42,11 +43,11 @@ class Workload:
         text = f"{'x'.join(map(str, self.input))} k{short(self.kernel)} s{short(self.stride)}"
         if any(self.pad):
             text += f" p{short(self.pad)}" + ("" if self.count_include_pad else " exclude")
-        return text if self.dtype == "f32" else f"{text} {self.dtype}"
+        return " ".join([text] + [self.dtype] * (self.dtype != "f32") + ["backward"] * self.backward)
 
     def command(self, layout):
         numbers = self.input + self.kernel + self.stride + self.pad + [int(self.count_include_pad)] + [1] * self.ceil_mode
-        return " ".join(["setup", layout, *map(str, numbers)] + [self.dtype] * (self.dtype != "f32"))
+        return " ".join(["setup", layout, *map(str, numbers)] + [self.dtype] * (self.dtype != "f32") + ["backward"] * self.backward)
 
     def same_in_both_layouts(self):
         return self.input[1] == 1

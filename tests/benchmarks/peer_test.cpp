@@ -152,11 +152,20 @@ TEST_F(PeersProtocol, IsOfF32UnlessItSaysAnother) {
     EXPECT_EQ(run(" f8\n", 0), "error no such dtype: f8\n");
 }
 
+TEST_F(PeersProtocol, ReadsThePooledTensorsGradientOfTheBackwardPass) {
+    run(" bf16 backward\n", 0);
+    EXPECT_TRUE(seen_.backward);
+    EXPECT_EQ(seen_.input_bytes(), 8u);
+    EXPECT_EQ(seen_.output_bytes(), 18u);
+    run("\n", 0);
+    EXPECT_FALSE(seen_.backward);
+}
+
 TEST_F(PeersProtocol, RefusesWhatALibraryDoesNot) {
     EXPECT_EQ(answers("setup nchw 1 1 3 3 2 2 1 1 0 0 1 bf16\n", [](const bench::Workload &w, const void *, void *) {
         bench::need_f32(w);
         return std::vector<bench::Operation>{};
-    }), "unsupported f32 alone\n");
+    }), "unsupported the forward pass of f32 alone\n");
 }
 
 }  // namespace

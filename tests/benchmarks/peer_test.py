@@ -63,6 +63,10 @@ class APeer(unittest.TestCase):
         with self.assertRaisesRegex(peer.Unsupported, "f32, bf16, u8 alone"):
             self.setup(self.library(0), "f64")
 
+    def test_refuses_the_backward_pass(self):
+        with self.assertRaisesRegex(peer.Unsupported, "the forward pass alone"):
+            self.setup(self.library(0), "bf16", "backward")
+
 
 if __name__ == "__main__":
     passed = unittest.main(exit=False).result.wasSuccessful()

@@ -33,6 +33,21 @@ class AWorkload(unittest.TestCase):
         self.assertEqual(w.taps(), 8 * 64 * 56 * 56 * 15)
 
 
+class TheBackwardPass(unittest.TestCase):
+    def test_is_the_commands_last_word_and_moves_as_much(self):
+        w = Workload({"name": "A", "input": [1, 2, 9, 12], "kernel_size": [2, 3], "dtype": "bf16"})
+        forward = w.bytes()
+        w.backward = True
+        self.assertEqual(str(w), "A 1x2x9x12 k2x3 s2x3 bf16 backward")
+        self.assertEqual(w.command("nchw"), "setup nchw 1 2 9 12 2 3 2 3 0 0 1 bf16 backward")
+        self.assertEqual(w.bytes(), forward)
+
+    def test_has_problems_of_its_own(self):
+        layouts, workloads = read_workloads(SHARED_FILE.with_name("workloads_backward.json"))
+        self.assertEqual(layouts, ["nchw", "nhwc"])
+        self.assertEqual([w.name for w in workloads if w.group == "judged"], ["W16", "W17", "W18"])
+
+
 class ADtype(unittest.TestCase):
     def of(self, dtype, **problem):
         return Workload({"name": "A", "input": [1, 2, 9, 12], "kernel_size": [2, 3], "dtype": dtype, **problem})
