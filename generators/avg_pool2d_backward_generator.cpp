@@ -207,8 +207,8 @@ private:
                 Expr g = gradient(inside_x, inside_y, v.c, v.n);
                 Expr covers = ox >= 0 && ox < width;
                 if ((kw - 1) / sw == i) covers = covers && phase_x + i * sw < kw;
-                // Beside the table of reciprocals nothing may be read.
-                Expr own = g * reciprocal_at(clamp(ox, 0, width - 1), inside_y);
+                // Beside the table's rows there is room (runtime/divisors.cpp).
+                Expr own = g * reciprocal_at(inside_x, inside_y);
                 Expr term = select(covers, select(uniform == 1, g, own), cast(g.type(), 0));
                 row = row.defined() ? strict_float(row + term) : term;
             }

@@ -52,9 +52,11 @@ void Divisors::fill(const Problem &p, const KernelType &type, std::int64_t pitch
     // the product: two rounded reciprocals would make the mean of ones 1 + 2^-23.
     const bool by_class = needs_reciprocal && (fixed || !uniform_);
     const std::size_t classes = by_class ? static_cast<std::size_t>(*std::max_element(y.begin(), y.end())) : 1;
-    std::vector<Factor> reciprocal(classes * x.size());
-    for (std::size_t i = 0; i < reciprocal.size(); ++i) {
-        reciprocal[i] = reciprocal_of(static_cast<Factor>(x[i % x.size()] * static_cast<Factor>(i / x.size() + 1)));
+    // Kernels of the backward pass read beside the rows of reciprocals what they then mask.
+    constexpr std::size_t kBeside = 64;
+    std::vector<Factor> reciprocal(classes * x.size() + 2 * kBeside);
+    for (std::size_t i = 0; i < classes * x.size(); ++i) {
+        reciprocal[kBeside + i] = reciprocal_of(static_cast<Factor>(x[i % x.size()] * static_cast<Factor>(i / x.size() + 1)));
     }
     x_ = bytes_of(x);
     y_ = bytes_of(y);
@@ -64,7 +66,7 @@ void Divisors::fill(const Problem &p, const KernelType &type, std::int64_t pitch
     reciprocal_dimensions_ = {{{0, narrow(factors), 1, 0}, {0, static_cast<std::int32_t>(classes), narrow(factors), 0}}};
     x_buffer_ = kernel_buffer(x_.data(), type, x_dimensions_);
     y_buffer_ = kernel_buffer(y_.data(), type, y_dimensions_);
-    reciprocal_buffer_ = kernel_buffer(reciprocal_.data(), type, reciprocal_dimensions_);
+    reciprocal_buffer_ = kernel_buffer(reciprocal_.data() + kBeside * sizeof(Factor), type, reciprocal_dimensions_);
 }
 
 }  // namespace halpool
