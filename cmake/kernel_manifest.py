@@ -404,7 +404,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
         parameters = {"layout": "nchw" if window == "lines" else kernel["layout"], "window": window}
         if kernel["dtype"] != "f32":
             parameters["dtype"] = kernel["dtype"]
-        if template == "cpu":
+        if channels:
             parameters["fixed_channels"] = channels
         if kernel.get("pairs"):
             parameters["pairs"] = "true"

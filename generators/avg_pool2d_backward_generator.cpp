@@ -21,12 +21,11 @@ public:
     GeneratorParam<Window> window{
         "window", Window::generic, {{"generic", Window::generic}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
-    GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0}, fixed_channels{"fixed_channels", 0};
+    GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> vector{"vector", 8}, channel_vectors{"channel_vectors", 1};
 
     // In the order of kernel_convention.h; configure() adds what lies between these and the output.
     Input<Buffer<void, 4>> input{"input"};
-    Input<int> kernel_h{"kernel_h"}, kernel_w{"kernel_w"}, stride_h{"stride_h"}, stride_w{"stride_w"};
     Input<int> pad_top{"pad_top"}, pad_left{"pad_left"}, border{"border"}, uniform{"uniform"};
     Input<int> windows_h{"windows_h"}, windows_w{"windows_w"};
     Output<Buffer<void, 4>> output{"output"};

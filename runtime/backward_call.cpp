@@ -3,22 +3,6 @@
 #include <algorithm>
 
 namespace halpool {
-namespace {
-
-std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value); }  // the selector checked the size
-
-// Dense, innermost first.
-std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
-    std::array<KernelDimension, 4> dimensions{};
-    std::int64_t stride = 1;
-    for (std::size_t i = 0; i < 4; ++i) {
-        dimensions[i] = {0, narrow(extents[i]), narrow(stride), 0};
-        stride *= extents[i];
-    }
-    return dimensions;
-}
-
-}  // namespace
 
 void BackwardCall::Windows::fill(const Axis &axis, std::int64_t extent, std::int64_t windows) {
     first.resize(static_cast<std::size_t>(extent));
@@ -56,8 +40,7 @@ BackwardCall::BackwardCall(const Problem &problem, const KernelRow &row)
     channels_ = nhwc ? in[1] : 1;
     most_outer_ = kMostElements / std::max<std::int64_t>(input_dimensions_[nhwc ? 3 : 2].stride, output_dimensions_[nhwc ? 3 : 2].stride);
     shares_ = Shares(outer_, rows_, std::max(row.tile_rows, 1), channels_);
-    window_ = {narrow(problem.y.kernel), narrow(problem.x.kernel),    narrow(problem.y.stride),
-               narrow(problem.x.stride), narrow(problem.y.pad_begin), narrow(problem.x.pad_begin)};
+    padding_ = {narrow(problem.y.pad_begin), narrow(problem.x.pad_begin)};
     if (row.window != WindowClass::global) {
         x_.fill(problem.x, out_w, in[3]);
         y_.fill(problem.y, out_h, in[2]);
@@ -138,7 +121,8 @@ int BackwardCall::enter(const void *input, void *output, const Box &box, Border 
     std::array<const void *, kBackwardKernelArgumentCount> arguments{};
     arguments[kUserContext] = &user_context;
     arguments[kInput] = &in;
-    for (std::size_t i = 0; i < window_.size(); ++i) arguments[kBackwardKernelH + i] = &window_[i];
+    arguments[kBackwardPadTop] = &padding_[0];
+    arguments[kBackwardPadLeft] = &padding_[1];
     arguments[kBackwardBorder] = &border_value;
     arguments[kBackwardUniform] = &divisors_.uniform();
     arguments[kWindowsH] = &y_.most;

@@ -43,7 +43,7 @@ private:
     std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them
     std::int64_t clamped_head_ = 0, clamped_tail_ = 0;  // rows of the first and the last plane beside which nothing may be read
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
-    std::array<std::int32_t, 6> window_;
+    std::array<std::int32_t, 2> padding_;  // top, left
     Windows x_, y_;
     Divisors divisors_;
     Shares shares_;

@@ -6,8 +6,6 @@
 namespace halpool {
 namespace {
 
-std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value); }  // the selector checked the size
-
 template <class Factor>
 Factor reciprocal_of(Factor divisor) { return Factor{1} / divisor; }
 std::uint16_t reciprocal_of(std::uint16_t divisor) {  // see Factors

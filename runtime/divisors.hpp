@@ -2,6 +2,7 @@
 #ifndef HALPOOL_RUNTIME_DIVISORS_HPP
 #define HALPOOL_RUNTIME_DIVISORS_HPP
 
+#include "kernel_buffers.hpp"
 #include "problem.hpp"
 
 #include <halpool/internal/kernel_convention.h>
@@ -12,13 +13,6 @@
 #include <vector>
 
 namespace halpool {
-
-// Kernels take all they read by pointer to non-const, and write to nothing but the output's memory.
-template <std::size_t rank>
-KernelBuffer kernel_buffer(const void *host, const KernelType &type, const std::array<KernelDimension, rank> &dimensions) {
-    return {0, nullptr, const_cast<void *>(host), 0, type, static_cast<std::int32_t>(rank),
-            const_cast<KernelDimension *>(dimensions.data()), nullptr};
-}
 
 // The tables kDivisorX, kDivisorY and kReciprocal of kernel_convention.h. Neither copied nor moved: the buffers point into it.
 class Divisors {

@@ -6,22 +6,6 @@
 #include <thread>
 
 namespace halpool {
-namespace {
-
-std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value); }  // the selector checked the size
-
-// Dense, innermost first.
-std::array<KernelDimension, 4> dense(std::array<std::int64_t, 4> extents) {
-    std::array<KernelDimension, 4> dimensions{};
-    std::int64_t stride = 1;
-    for (std::size_t i = 0; i < 4; ++i) {
-        dimensions[i] = {0, narrow(extents[i]), narrow(stride), 0};
-        stride *= extents[i];
-    }
-    return dimensions;
-}
-
-}  // namespace
 
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),

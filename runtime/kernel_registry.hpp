@@ -14,7 +14,7 @@ namespace halpool {
 // Generated (cmake/kernel_manifest.py): the components of this build, those of the CPU first, ended by a null pointer.
 extern const KernelComponent *const avg_pool2d_components[];
 
-// The last row of every list: plain C++ that takes every valid problem (reference_kernel.hpp), by DTypeFacts::reference.
+// The last row of every list: plain C++ that takes every valid problem (reference_kernel.hpp), by DTypeFacts::references.
 inline constexpr const char *kReferenceTarget = "portable";
 
 struct LinkedTable {

@@ -9,24 +9,6 @@
 
 namespace halpool::cli {
 
-std::size_t element_size(DType dtype) {
-    switch (dtype) {
-    case DType::i8:
-    case DType::u8:
-    case DType::boolean: return 1;
-    case DType::f16:
-    case DType::bf16:
-    case DType::i16: return 2;
-    case DType::f32:
-    case DType::i32: return 4;
-    case DType::f64:
-    case DType::i64:
-    case DType::complex64: return 8;
-    case DType::complex128: return 16;
-    }
-    throw std::invalid_argument("a dtype that halpool does not have");
-}
-
 namespace {
 
 constexpr std::pair<const char *, DType> named_dtypes[] = {

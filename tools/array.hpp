@@ -11,8 +11,6 @@
 
 namespace halpool::cli {
 
-std::size_t element_size(DType dtype);
-
 // "float32", "bfloat16", ...; the dtypes that halpool pools.
 const char *dtype_name(DType dtype);
 DType dtype_named(const std::string &name);  // throws std::invalid_argument

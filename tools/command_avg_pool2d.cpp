@@ -83,7 +83,7 @@ std::string duration_text(double seconds) {
     return text;
 }
 
-// The operator's name, its result's shape and its plan.
+// What is computed: the result's tensor, and the plan.
 struct Pass {
     TensorDesc output;
     std::unique_ptr<const Plan> plan;

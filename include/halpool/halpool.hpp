@@ -46,6 +46,23 @@ enum class DType { f32 = HALPOOL_FLOAT32, f64 = HALPOOL_FLOAT64, f16 = HALPOOL_F
                    i64 = HALPOOL_INT64, boolean = HALPOOL_BOOL, complex64 = HALPOOL_COMPLEX64,
                    complex128 = HALPOOL_COMPLEX128 };
 
+// Bytes of an element.
+constexpr std::size_t element_size(DType dtype) {
+    switch (dtype) {
+    case DType::i8:
+    case DType::u8:
+    case DType::boolean: return 1;
+    case DType::f16:
+    case DType::bf16:
+    case DType::i16: return 2;
+    case DType::f64:
+    case DType::i64:
+    case DType::complex64: return 8;
+    case DType::complex128: return 16;
+    default: return 4;
+    }
+}
+
 enum class MemoryFormat { contiguous, channels_last };  // NCHW or NHWC memory; the shape reads N, C, H, W in both
 
 using Shape = std::vector<std::int64_t>;
@@ -86,22 +103,6 @@ struct LineAllocator {
     template <class U>
     bool operator!=(const LineAllocator<U> &) const noexcept { return false; }
 };
-
-constexpr std::size_t element_bytes(DType dtype) {
-    switch (dtype) {
-    case DType::i8:
-    case DType::u8:
-    case DType::boolean: return 1;
-    case DType::f16:
-    case DType::bf16:
-    case DType::i16: return 2;
-    case DType::f64:
-    case DType::i64:
-    case DType::complex64: return 8;
-    case DType::complex128: return 16;
-    default: return 4;
-    }
-}
 
 // Strides of a dense tensor. Extents that overflow are refused later, by the library.
 inline Shape dense_strides(const Shape &shape, MemoryFormat format) {
@@ -176,7 +177,7 @@ class Tensor : public TensorDesc {
 public:
     explicit Tensor(Shape shape, MemoryFormat format = MemoryFormat::contiguous) : Tensor(std::move(shape), DType::f32, format) {}
     Tensor(Shape shape, DType dtype, MemoryFormat format = MemoryFormat::contiguous)
-        : TensorDesc(std::move(shape), dtype, format), size_(count(this->shape())), bytes_(size_ * detail::element_bytes(dtype)) {}
+        : TensorDesc(std::move(shape), dtype, format), size_(count(this->shape())), bytes_(size_ * element_size(dtype)) {}
     // The elements: float's of a tensor of f32; of other dtypes by the type that holds them, std::uint16_t for f16 and bf16.
     float *data() noexcept { return data_as<float>(); }
     const float *data() const noexcept { return data_as<float>(); }

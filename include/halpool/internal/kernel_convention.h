@@ -105,14 +105,9 @@ inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCou
 // above; a global kernel sees the plane as one row.
 enum BackwardKernelArgument : int {
     // kUserContext and kInput as above
-    kBackwardKernelH = kInput + 1,  // int32: window extents, strides and the padding before the first row and column
-    kBackwardKernelW,
-    kBackwardStrideH,
-    kBackwardStrideW,
-    kBackwardPadTop,
+    kBackwardPadTop = kInput + 1,  // int32: the padding before the first row and column
     kBackwardPadLeft,
-    kBackwardBorder,       // int32: none: no window that is added lies outside the input; masked and clamped, of planar kernels for
-                           // fixed windows, as above: what is read beside a row
+    kBackwardBorder,       // int32: of planar kernels for fixed windows, masked or clamped, as above: what is read beside a row
     kBackwardUniform,      // int32: 1 when all windows have one divisor
     kWindowsH,             // int32: the most windows that cover one row, and one column
     kWindowsW,
@@ -128,9 +123,8 @@ enum BackwardKernelArgument : int {
     kBackwardKernelArgumentCount
 };
 inline constexpr const char *kBackwardKernelArgumentNames[kBackwardKernelArgumentCount] = {
-    "user_context", "input",     "kernel_h",  "kernel_w",      "stride_h", "stride_w", "pad_top",  "pad_left", "border",    "uniform",
-    "windows_h",    "windows_w", "positive_zero", "first_x",   "end_x",    "first_y",  "end_y",    "divisor_x", "divisor_y", "reciprocal",
-    "output"};
+    "user_context", "input",   "pad_top", "pad_left", "border", "uniform",   "windows_h", "windows_w",  "positive_zero",
+    "first_x",      "end_x",   "first_y", "end_y",    "divisor_x", "divisor_y", "reciprocal", "output"};
 
 // Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
 inline constexpr int kChannelLanes = 32;
