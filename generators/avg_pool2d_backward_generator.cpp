@@ -27,7 +27,7 @@ public:
     // In the order of kernel_convention.h; configure() adds what lies between these and the output.
     Input<Buffer<void, 4>> input{"input"};
     Input<int> pad_top{"pad_top"}, pad_left{"pad_left"}, border{"border"}, uniform{"uniform"};
-    Input<int> windows_h{"windows_h"}, windows_w{"windows_w"};
+    Input<int> windows_h{"windows_h"}, windows_w{"windows_w"}, step_h{"step_h"}, step_w{"step_w"};
     Output<Buffer<void, 4>> output{"output"};
 
     void configure() {
@@ -127,7 +127,8 @@ private:
         block_order.insert(block_order.end(), {block_x, block_y});
         const std::vector<Expr> block_at(block_order.begin(), block_order.end());
         stages.taps = RDom(0, kBlockW, 0, kBlockH, "taps");
-        Expr ox = (*first_x)(v.x) + block_x * kBlockW + stages.taps.x, oy = (*first_y)(v.y) + block_y * kBlockH + stages.taps.y;
+        Expr ox = (*first_x)(v.x) + (block_x * kBlockW + stages.taps.x) * step_w;
+        Expr oy = (*first_y)(v.y) + (block_y * kBlockH + stages.taps.y) * step_h;
         stages.taps.where(oy < (*end_y)(v.y));
         Expr term;
         if (layout == Layout::nhwc) {
@@ -141,7 +142,9 @@ private:
             term = select(ox < (*end_x)(v.x), value, cast(value.type(), 0));
         }
         stages.partial(block_order) = cast(problem.sum, 0);
-        stages.partial(block_at) += term;
+        // strict_float: else quotients and sums are fused in vectors and not in what is left of a row, and bits depend on the shares.
+        Expr added = stages.partial(block_at) + term;
+        stages.partial(block_at) = problem.sum.is_float() ? strict_float(added) : added;
         stages.blocks = RDom(0, (windows_w + kBlockW - 1) / kBlockW, 0, (windows_h + kBlockH - 1) / kBlockH, "blocks");
         std::vector<Expr> this_block = v.arguments(layout);
         this_block.insert(this_block.end(), {stages.blocks.x, stages.blocks.y});

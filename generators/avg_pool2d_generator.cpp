@@ -57,7 +57,7 @@ public:
     // lies between these and the output.
     Input<Buffer<void, 4>> input{"input"};
     Input<int> kernel_h{"kernel_h"}, kernel_w{"kernel_w"}, stride_h{"stride_h"}, stride_w{"stride_w"};
-    Input<int> pad_top{"pad_top"}, pad_left{"pad_left"};
+    Input<int> pad_top{"pad_top"}, pad_left{"pad_left"}, dilation_h{"dilation_h"}, dilation_w{"dilation_w"};
     Input<int> border{"border"};
     Output<Buffer<void, 4>> output{"output"};
 
@@ -110,6 +110,10 @@ public:
         problem.y = {fixed ? Expr(int(fixed_kernel_h)) : kernel_h, fixed ? Expr(int(fixed_stride_h)) : stride_h, pad_top,
                      input.dim(nhwc ? 2 : 1).extent()};
 
+        if (window == Window::generic) {
+            problem.x.dilation = dilation_w;
+            problem.y.dilation = dilation_h;
+        }
         problem.pairs = pairs;
         if (pairs && !nhwc) problem.x.input = input.dim(0).extent() * 2;
         if (fixed_plane_w > 0) {
@@ -181,9 +185,11 @@ public:
         const bool word_of_means = pairs && nhwc;
         Expr sum = word_of_means ? Expr() : Expr(stages.sum(v.arguments(layout)));
         if (on_device()) {
-            const auto factor = [](const WindowAxis &axis, const Expr &o, const Expr &begin, const Expr &end) {
+            const bool dilated = window == Window::generic;
+            const auto factor = [dilated](const WindowAxis &axis, const Expr &o, const Expr &begin, const Expr &end) {
                 Expr start = o * axis.stride - axis.pad_begin;
-                return cast<float>(max(1, min(start + axis.kernel, end) - max(start, begin)));
+                const auto taps_before = [&](const Expr &i) { return clamp((i - start + axis.dilation - 1) / axis.dilation, 0, axis.kernel); };
+                return cast<float>(max(1, dilated ? taps_before(end) - taps_before(begin) : min(start + axis.kernel, end) - max(start, begin)));
             };
             Expr own = factor(problem.y, v.y, *divisor_begin_h, *divisor_end_h) *
                        factor(problem.x, v.x, *divisor_begin_w, *divisor_end_w);

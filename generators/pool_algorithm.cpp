@@ -253,7 +253,7 @@ PoolStages runtime_window_sum(const PoolProblem &p, const OutputVariables &v, Ex
     const std::vector<Expr> block_at(block_order.begin(), block_order.end());
     stages.taps = RDom(0, block_w, 0, block_h, "taps");
     Expr i = block_x * block_w + stages.taps.x, j = block_y * block_h + stages.taps.y;
-    Expr ix = window_start(p.x, v.x) + i, iy = window_start(p.y, v.y) + j;
+    Expr ix = window_start(p.x, v.x) + i * p.x.dilation, iy = window_start(p.y, v.y) + j * p.y.dilation;
     stages.taps.where(i < p.x.kernel && j < p.y.kernel);
     stages.taps.where(!leaves_rows(p) || inside(p.y, iy));
     Expr tap;

@@ -14,6 +14,7 @@ enum class Layout { nchw, nhwc };
 struct WindowAxis {
     Halide::Expr kernel, stride, pad_begin;
     Halide::Expr input;  // the input's extent along this axis
+    Halide::Expr dilation = 1;  // of runtime_window_sum alone
 };
 
 // Coordinates in the names of the operator, whatever the order in memory.

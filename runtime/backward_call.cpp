@@ -5,13 +5,14 @@
 namespace halpool {
 
 void BackwardCall::Windows::fill(const Axis &axis, std::int64_t extent, std::int64_t windows) {
+    step = narrow(window_step(axis));
     first.resize(static_cast<std::size_t>(extent));
     end.resize(first.size());
     for (std::int64_t i = 0; i < extent; ++i) {
-        const Span over = windows_over(axis, i, windows);
-        first[static_cast<std::size_t>(i)] = narrow(std::min(over.begin, windows));
-        end[static_cast<std::size_t>(i)] = narrow(std::max(over.begin, over.end));
-        most = std::max(most, narrow(over.taps()));
+        const halpool::Windows over = windows_over(axis, i, windows);
+        first[static_cast<std::size_t>(i)] = narrow(over.first);
+        end[static_cast<std::size_t>(i)] = narrow(over.count == 0 ? over.first : over.first + (over.count - 1) * step + 1);
+        most = std::max(most, narrow(over.count));
     }
     dimensions = {{{0, narrow(extent), 1, 0}}};
     constexpr KernelType kInt32{0, 32, 1};
@@ -127,6 +128,8 @@ int BackwardCall::enter(const void *input, void *output, const Box &box, Border 
     arguments[kBackwardUniform] = &divisors_.uniform();
     arguments[kWindowsH] = &y_.most;
     arguments[kWindowsW] = &x_.most;
+    arguments[kStepH] = &y_.step;
+    arguments[kStepW] = &x_.step;
     arguments[kBackwardPositiveZero] = &positive_zero_;
     arguments[kFirstX] = &x_.first_buffer;
     arguments[kEndX] = &x_.end_buffer;

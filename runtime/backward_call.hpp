@@ -24,12 +24,12 @@ public:
     int run(const void *input, void *output, const Box &box) const override;
 
 private:
-    // The windows over each column, or row.
+    // The windows over each column, or row: `first`, and every step-th up to `end`.
     struct Windows {
         std::vector<std::int32_t> first, end;
         std::array<KernelDimension, 1> dimensions{};
         KernelBuffer first_buffer{}, end_buffer{};
-        std::int32_t most = 0;
+        std::int32_t most = 0, step = 1;
         void fill(const Axis &axis, std::int64_t extent, std::int64_t windows);
     };
     int run_some(const void *input, void *output, const Box &box) const;  // of at most most_outer_ planes, or images

@@ -128,7 +128,8 @@ DeviceCall::DeviceCall(const Problem &problem, const KernelRow &row, const Devic
     slices_ = view.slices;
     slices_per_launch_ = slices_of_launch(row, view, device.limits());
     window_ = {narrow(view.y.kernel), narrow(view.x.kernel),    narrow(view.y.stride),
-               narrow(view.x.stride), narrow(view.y.pad_begin), narrow(view.x.pad_begin)};
+               narrow(view.x.stride), narrow(view.y.pad_begin), narrow(view.x.pad_begin),
+               narrow(view.y.dilation), narrow(view.x.dilation)};
 
     const std::int64_t out_h = problem.output.shape[2], out_w = problem.output.shape[3];
     const auto leaves = [](const Axis &axis, std::int64_t extent) {
@@ -192,7 +193,7 @@ void DeviceCall::launch(const DeviceRange *input, const DeviceRange *output, std
     };
     const float positive_zero = 0.0f, one = 1.0f;
     set(kInput, in);
-    for (int i = 0; i < 6; ++i) set(kKernelH + i, window_[static_cast<std::size_t>(i)]);
+    for (int i = 0; i < static_cast<int>(window_.size()); ++i) set(kKernelH + i, window_[static_cast<std::size_t>(i)]);
     set(kBorder, border_);
     set(kOwnDivisor, own_divisor_);
     set(kDevicePositiveZero, positive_zero);

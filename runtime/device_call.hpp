@@ -35,7 +35,7 @@ private:
     // The tensors without their outermost extent: a call computes a run of outer slices (planes, or images of NHWC).
     std::array<std::int64_t, 3> input_extents_, output_extents_;
     std::int64_t slices_, slices_per_launch_;
-    std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left
+    std::array<std::int32_t, 8> window_;  // kernel h, w, stride h, w, pad top, left, dilation h, w
     std::array<std::int32_t, 4> divisor_;  // begin h, w, end h, w
     std::int32_t border_;
     float own_divisor_, fixed_divisor_;

@@ -54,7 +54,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     channels_ = lanes_along_rows_ || row.window == WindowClass::large ? 1 : in[1] / word;
     shares_ = Shares(outer_, rows_, row.window == WindowClass::large ? kLargeBlock : row.window == WindowClass::lines ? kLineRows : std::max(row.tile_rows, 1), channels_);
     window_ = {narrow(p.y.kernel), narrow(p.x.kernel),    narrow(p.y.stride),
-               narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin)};
+               narrow(p.x.stride), narrow(p.y.pad_begin), narrow(p.x.pad_begin), narrow(p.y.dilation), narrow(p.x.dilation)};
 
     if (row.window == WindowClass::large) {
         prepare_large(p, row);
@@ -128,7 +128,7 @@ void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
 void KernelCall::find_clamped_rows(const Problem &p) {
     const std::int64_t width = p.x.input, height = p.y.input, out_h = p.output.shape[2], out_w = p.output.shape[3];
     // How far the taps of a row reach beside it.
-    const std::int64_t last = (out_w - 1) * p.x.stride - p.x.pad_begin + p.x.kernel - 1;
+    const std::int64_t last = (out_w - 1) * p.x.stride - p.x.pad_begin + p.x.reach() - 1;
     const auto whole_words = [&](std::int64_t elements) { return input_words_ ? (elements + 1) / 2 * 2 : elements; };
     const std::int64_t before = whole_words(p.x.pad_begin), behind = whole_words(std::max<std::int64_t>(last - (width - 1), 0));
     if (before > width * height || behind > width * height) {
@@ -137,7 +137,7 @@ void KernelCall::find_clamped_rows(const Problem &p) {
     }
     const auto row = [&](std::int64_t y) { return std::clamp<std::int64_t>(y, 0, height - 1); };
     const auto first_row = [&](std::int64_t oy) { return row(oy * p.y.stride - p.y.pad_begin); };
-    const auto last_row = [&](std::int64_t oy) { return row(oy * p.y.stride - p.y.pad_begin + p.y.kernel - 1); };
+    const auto last_row = [&](std::int64_t oy) { return row(oy * p.y.stride - p.y.pad_begin + p.y.reach() - 1); };
     std::int64_t head = 0, tail = 0;
     while (head < out_h && first_row(head) * width < before) ++head;
     while (tail < out_h && (height - 1 - last_row(out_h - 1 - tail)) * width < behind) ++tail;
@@ -149,7 +149,7 @@ void KernelCall::find_clamped_rows(const Problem &p) {
 void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
     std::int64_t begin = 0, end = columns_;
     while (begin < end && begin * p.x.stride - p.x.pad_begin < 0) ++begin;
-    while (end > begin && (end - 1) * p.x.stride - p.x.pad_begin + p.x.kernel > p.x.input) --end;
+    while (end > begin && (end - 1) * p.x.stride - p.x.pad_begin + p.x.reach() > p.x.input) --end;
     // Whole vectors at both ends: a narrow box costs as much as a vector's.
     begin = (begin + lanes - 1) / lanes * lanes;
     end = columns_ - (columns_ - end + lanes - 1) / lanes * lanes;

@@ -66,7 +66,7 @@ private:
     std::int64_t most_outer_;  // planes, or images, of one call of the kernel
     std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
-    std::array<std::int32_t, 6> window_;  // kernel h, w, stride h, w, pad top, left
+    std::array<std::int32_t, 8> window_;  // kernel h, w, stride h, w, pad top, left, dilation h, w
     Border border_;
     // Rows of the first outer slice, and of the last, that must run as Border::clamped, because what is read beside
     // them would lie outside the tensor.

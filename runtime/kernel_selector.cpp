@@ -48,6 +48,7 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     if (row.pairs && (nhwc ? p.input.shape[1] : p.input.shape[3]) % 2 != 0) {
         return text("takes an even number of ", nhwc ? "channels" : "columns", " only");
     }
+    if (row.window != WindowClass::generic && (p.y.dilation != 1 || p.x.dilation != 1)) return "takes windows without dilation only";
     if (row.exact.channels != 0) {
         const ExactProblem &e = row.exact;
         const bool same = p.input.shape[1] == e.channels && p.y.input == e.input_h && p.x.input == e.input_w &&
@@ -123,7 +124,7 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         return text("takes at most ", limit / std::max<std::int64_t>(p.y.kernel, 1), " floats an output row for kernels of that height");
     }
     for (const Axis &axis : {p.y, p.x}) {
-        for (std::int64_t reach : {axis.kernel, axis.stride, axis.pad_begin + axis.kernel + axis.input + axis.pad_end}) {
+        for (std::int64_t reach : {axis.stride, axis.pad_begin + axis.reach() + axis.input + axis.pad_end}) {
             if (reach > limit / 2) return text("takes window parameters of at most ", limit / 2);
         }
     }

@@ -82,9 +82,9 @@ std::int64_t torch_output_extent(const Axis &axis, bool ceil_mode, bool any_padd
     require(axis.stride != 0, HALPOOL_ERROR_INVALID_ARGUMENT, "stride should not be zero");
     for (std::int64_t pad : {axis.pad_begin, axis.pad_end}) {
         require(pad >= 0, HALPOOL_ERROR_INVALID_ARGUMENT, "pad must be non-negative, but got pad: ", pad);
-        require(any_padding || pad <= axis.kernel / 2, HALPOOL_ERROR_INVALID_ARGUMENT,
+        require(any_padding || pad <= axis.reach() / 2, HALPOOL_ERROR_INVALID_ARGUMENT,
                 "pad should be at most half of effective kernel size, but got pad=", pad,
-                ", kernel_size=", axis.kernel, " and dilation=1");
+                ", kernel_size=", axis.kernel, " and dilation=", axis.dilation);
     }
     return output_extent(axis, ceil_mode);
 }
@@ -100,6 +100,7 @@ Geometry check_operator(Op op, const halpool_avg_pool2d_options &options, const 
     check_list(options.stride, "stride");
     check_list(options.padding, "padding");
     check_list(options.padding_end, "padding_end");
+    check_list(options.dilation, "dilation");
 
     require(one_or_two(options.kernel_size), HALPOOL_ERROR_INVALID_ARGUMENT,
             "avg_pool2d: kernel_size must either be a single int, or a tuple of two ints");
@@ -111,6 +112,9 @@ Geometry check_operator(Op op, const halpool_avg_pool2d_options &options, const 
         require(padding.size == 0 || one_or_two(padding), HALPOOL_ERROR_INVALID_ARGUMENT,
                 "avg_pool2d: padding must either be a single int, or a tuple of two ints");
     }
+    require(options.dilation.size == 0 || one_or_two(options.dilation), HALPOOL_ERROR_INVALID_ARGUMENT,
+            "avg_pool2d: dilation must either be a single int, or a tuple of two ints");
+    const auto [dilation_h, dilation_w] = options.dilation.size ? pair(options.dilation) : std::pair<std::int64_t, std::int64_t>{1, 1};
     const auto none = std::pair<std::int64_t, std::int64_t>{0, 0};
     const auto [pad_top, pad_left] = options.padding.size ? pair(options.padding) : none;
     const auto [pad_bottom, pad_right] =
@@ -118,6 +122,15 @@ Geometry check_operator(Op op, const halpool_avg_pool2d_options &options, const 
 
     require(!options.has_divisor_override || options.divisor_override != 0, HALPOOL_ERROR_INVALID_ARGUMENT,
             "divisor must be not zero");
+    require(options.auto_pad >= HALPOOL_AUTO_PAD_NONE && options.auto_pad <= HALPOOL_AUTO_PAD_SAME_LOWER, HALPOOL_ERROR_INVALID_ARGUMENT,
+            "auto_pad is ", options.auto_pad, ", which is not one of halpool_auto_pad");
+    const bool is_padded = pad_top != 0 || pad_left != 0 || pad_bottom != 0 || pad_right != 0;
+    require(options.auto_pad == HALPOOL_AUTO_PAD_NONE || !is_padded, HALPOOL_ERROR_INVALID_ARGUMENT,
+            "auto_pad computes the padding: padding must be 0");
+    require(options.divisor_rule >= HALPOOL_DIVISOR_DEFAULT && options.divisor_rule <= HALPOOL_DIVISOR_VALID_TAPS, HALPOOL_ERROR_INVALID_ARGUMENT,
+            "divisor_rule is ", options.divisor_rule, ", which is not one of halpool_divisor_rule");
+    require(options.divisor_rule == HALPOOL_DIVISOR_DEFAULT || !options.has_divisor_override, HALPOOL_ERROR_INVALID_ARGUMENT,
+            "divisor_override and divisor_rule both say what to divide by: give one of them");
 
     require(input.rank != 0, HALPOOL_ERROR_OUT_OF_RANGE, "Dimension specified as -3 but tensor has no dimensions");
     require(input.rank >= 3, HALPOOL_ERROR_OUT_OF_RANGE, "Dimension out of range (expected to be in range of [",
@@ -125,8 +138,14 @@ Geometry check_operator(Op op, const halpool_avg_pool2d_options &options, const 
 
     const std::int64_t *planes = input.shape + input.rank - 3;
     Geometry g{};
-    g.y = {planes[1], kernel_h, stride_h, pad_top, pad_bottom};
-    g.x = {planes[2], kernel_w, stride_w, pad_left, pad_right};
+    g.y = {planes[1], kernel_h, stride_h, pad_top, pad_bottom, dilation_h};
+    g.x = {planes[2], kernel_w, stride_w, pad_left, pad_right, dilation_w};
+    for (Axis *axis : {&g.y, &g.x}) {
+        if (options.auto_pad == HALPOOL_AUTO_PAD_NONE || axis->kernel < 1 || axis->stride < 1 || axis->dilation < 1) continue;
+        const Padding same = same_padding(*axis, options.auto_pad == HALPOOL_AUTO_PAD_SAME_UPPER);
+        axis->pad_begin = same.begin;
+        axis->pad_end = same.end;
+    }
     const bool ceil_mode = options.ceil_mode != 0, any_padding = options.allow_any_padding != 0;
     g.out_h = torch_output_extent(g.y, ceil_mode, any_padding);
     g.out_w = torch_output_extent(g.x, ceil_mode, any_padding);
@@ -135,6 +154,8 @@ Geometry check_operator(Op op, const halpool_avg_pool2d_options &options, const 
             "kernel size should be greater than zero, but got kH: ", kernel_h, " kW: ", kernel_w);
     require(stride_w > 0 && stride_h > 0, HALPOOL_ERROR_INVALID_ARGUMENT,
             "stride should be greater than zero, but got dH: ", stride_h, " dW: ", stride_w);
+    require(dilation_w > 0 && dilation_h > 0, HALPOOL_ERROR_INVALID_ARGUMENT,
+            "dilation should be greater than zero, but got dilationH: ", dilation_h, " dilationW: ", dilation_w);
     require((input.rank == 3 || input.rank == 4) && planes[0] != 0 && planes[1] != 0 && planes[2] != 0,
             HALPOOL_ERROR_INVALID_ARGUMENT,
             "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:",
@@ -142,6 +163,9 @@ Geometry check_operator(Op op, const halpool_avg_pool2d_options &options, const 
     require(g.out_h >= 1 && g.out_w >= 1, HALPOOL_ERROR_INVALID_ARGUMENT, "Given input size: (", planes[0], "x",
             planes[1], "x", planes[2], "). Calculated output size: (", planes[0], "x", g.out_h, "x", g.out_w,
             "). Output size is too small");
+    for (Axis *axis : {&g.y, &g.x}) {
+        if (axis->kernel == 1) axis->dilation = 1;  // of one tap
+    }
     return g;
 }
 
@@ -194,10 +218,16 @@ Problem make_problem(Op op, const halpool_avg_pool2d_options &options, const Geo
     problem.output = geometry(output);
     problem.y = g.y;
     problem.x = g.x;
-    problem.rule = options.has_divisor_override ? DivisorRule::fixed
-                   : options.count_include_pad  ? DivisorRule::count_include_pad
-                                                : DivisorRule::valid_taps;
-    problem.fixed_divisor = options.has_divisor_override ? options.divisor_override : 1;
+    switch (options.divisor_rule) {
+    case HALPOOL_DIVISOR_WINDOW_FULL: problem.rule = DivisorRule::fixed; break;
+    case HALPOOL_DIVISOR_WINDOW_CLIPPED: problem.rule = DivisorRule::count_include_pad; break;
+    case HALPOOL_DIVISOR_VALID_TAPS: problem.rule = DivisorRule::valid_taps; break;
+    default:
+        problem.rule = options.has_divisor_override ? DivisorRule::fixed
+                       : options.count_include_pad  ? DivisorRule::count_include_pad
+                                                    : DivisorRule::valid_taps;
+    }
+    problem.fixed_divisor = options.has_divisor_override ? options.divisor_override : problem.y.kernel * problem.x.kernel;
     require(problem.output.elements() == 0 || is_injective(problem.output), HALPOOL_ERROR_INVALID_ARGUMENT,
             "the ", of, op == Op::avg_pool2d ? "output" : "input", "'s strides reach one element by several indices");
     return problem;
@@ -215,8 +245,8 @@ std::optional<Problem> Problem::as_forward() const {
     forward.op = Op::avg_pool2d;
     const auto turn = [](Axis &axis, std::int64_t windows) {
         axis.input = windows;
-        axis.pad_begin = axis.kernel - 1 - axis.pad_begin;
-        axis.pad_end = axis.kernel - 1 - axis.pad_end;
+        axis.pad_begin = axis.reach() - 1 - axis.pad_begin;
+        axis.pad_end = axis.reach() - 1 - axis.pad_end;
         return axis.pad_begin >= 0 && axis.pad_end >= 0;
     };
     const bool inside = y.pad_begin == 0 && y.pad_end == 0 && x.pad_begin == 0 && x.pad_end == 0;
@@ -258,6 +288,7 @@ std::string Problem::describe() const {
                            list(output.shape.data(), 4), " ", memory(output), ", kernel ", by(y.kernel, x.kernel),
                            ", stride ", by(y.stride, x.stride), ", padding ", by(y.pad_begin, x.pad_begin));
     if (y.pad_end != y.pad_begin || x.pad_end != x.pad_begin) out += " to " + by(y.pad_end, x.pad_end);
+    if (y.dilation != 1 || x.dilation != 1) out += ", dilation " + by(y.dilation, x.dilation);
     if (rule == DivisorRule::fixed) return out + ", divisor " + std::to_string(fixed_divisor);
     return out + (rule == DivisorRule::count_include_pad ? ", padding counts" : ", padding does not count");
 }

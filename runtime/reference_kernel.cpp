@@ -86,8 +86,9 @@ void pool(const Problem &problem, const void *input, void *output, std::int64_t 
             for (std::int64_t ox = 0; ox < width; ++ox) {
                 const Span columns = window_span(problem.x, ox);
                 typename Arithmetic::Sum sum;
-                for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
-                    for (std::int64_t ix = columns.begin; ix < columns.end; ++ix) sum.add(from[iy * in[2] + ix * in[3]]);
+                for (std::int64_t j = 0; j < rows.taps; ++j) {
+                    const Element *const row = from + (rows.first + j * problem.y.dilation) * in[2];
+                    for (std::int64_t i = 0; i < columns.taps; ++i) sum.add(row[(columns.first + i * problem.x.dilation) * in[3]]);
                 }
                 const std::int64_t factor_x = divisor_factor(problem.x, ox, problem.rule);
                 const std::int64_t divisor =
@@ -104,18 +105,20 @@ void pool_backward(const Problem &problem, const void *input, void *output, std:
     using Element = typename Arithmetic::Element;
     const auto &in = problem.input.strides, &out = problem.output.strides;
     const std::int64_t channels = problem.input.shape[1], width = problem.output.shape[3];
+    const std::int64_t step_y = window_step(problem.y), step_x = window_step(problem.x);
     for (std::int64_t plane = plane_begin; plane < plane_end; ++plane) {
         const std::int64_t n = plane / channels, c = plane % channels;
         const Element *from = static_cast<const Element *>(input) + n * in[0] + c * in[1];
         Element *to = static_cast<Element *>(output) + n * out[0] + c * out[1];
         for (std::int64_t iy = row_begin; iy < row_end; ++iy) {
-            const Span rows = windows_over(problem.y, iy, problem.windows_h());
+            const Windows rows = windows_over(problem.y, iy, problem.windows_h());
             for (std::int64_t ix = 0; ix < width; ++ix) {
-                const Span columns = windows_over(problem.x, ix, problem.windows_w());
+                const Windows columns = windows_over(problem.x, ix, problem.windows_w());
                 typename Arithmetic::Sum sum;
-                for (std::int64_t oy = rows.begin; oy < rows.end; ++oy) {
-                    const std::int64_t factor_y = divisor_factor(problem.y, oy, problem.rule);
-                    for (std::int64_t ox = columns.begin; ox < columns.end; ++ox) {
+                for (std::int64_t j = 0; j < rows.count; ++j) {
+                    const std::int64_t oy = rows.first + j * step_y, factor_y = divisor_factor(problem.y, oy, problem.rule);
+                    for (std::int64_t i = 0; i < columns.count; ++i) {
+                        const std::int64_t ox = columns.first + i * step_x;
                         const std::int64_t divisor =
                             problem.rule == DivisorRule::fixed ? problem.fixed_divisor : factor_y * divisor_factor(problem.x, ox, problem.rule);
                         sum.add_share(from[oy * in[2] + ox * in[3]], divisor);

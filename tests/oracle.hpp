@@ -14,14 +14,28 @@
 namespace halpool_test {
 
 struct Axis {
-    std::int64_t in, kernel, stride, pad_begin, pad_end;
+    std::int64_t in, kernel, stride, pad_begin, pad_end, dilation;
 
     std::int64_t out(bool ceil_mode) const {
-        const std::int64_t room = in + pad_begin + pad_end - kernel + (ceil_mode ? stride - 1 : 0);
+        const std::int64_t room = in + pad_begin + pad_end - dilation * (kernel - 1) - 1 + (ceil_mode ? stride - 1 : 0);
         std::int64_t windows = (room >= 0 ? room / stride : -((-room + stride - 1) / stride)) + 1;
         // PyTorch: the last window must start inside the input or the padding before it.
         if (ceil_mode && (windows - 1) * stride >= in + pad_begin) --windows;
         return windows;
+    }
+
+    // Of window o: the elements of the input, and how many taps lie before the end of the padding.
+    struct Taps {
+        Ints inside;
+        std::int64_t full = 0;
+    };
+    Taps taps(std::int64_t o) const {
+        Taps found;
+        for (std::int64_t tap = 0, at = o * stride - pad_begin; tap < kernel; ++tap, at += dilation) {
+            if (at >= 0 && at < in) found.inside.push_back(at);
+            if (at < in + pad_end) ++found.full;
+        }
+        return found;
     }
 };
 
@@ -42,6 +56,14 @@ inline Axes axes(const Problem &problem) {
         axis.stride = problem.stride.empty() ? axis.kernel : pick(problem.stride, i);
         axis.pad_begin = problem.padding.empty() ? 0 : pick(problem.padding, i);
         axis.pad_end = problem.padding_end.empty() ? axis.pad_begin : pick(problem.padding_end, i);
+        axis.dilation = problem.dilation.empty() ? 1 : pick(problem.dilation, i);
+        if (problem.auto_pad != HALPOOL_AUTO_PAD_NONE) {
+            // The least padding with which ceil(in / stride) windows fit, one by one on alternate sides.
+            std::int64_t windows = 0;
+            for (std::int64_t at = 0; at < axis.in; at += axis.stride) ++windows;
+            bool end = problem.auto_pad == HALPOOL_AUTO_PAD_SAME_UPPER;
+            for (; axis.out(false) < windows; end = !end) ++(end ? axis.pad_end : axis.pad_begin);
+        }
     }
     return result;
 }
@@ -64,29 +86,30 @@ struct Exact {
     std::int64_t quotient = 0;  // of integers: the sum, which wraps, divided and truncated
 };
 
+inline std::int64_t divisor_of(const Problem &problem, const Axes &a, std::int64_t inside, std::int64_t full) {
+    if (problem.divisor_override) return *problem.divisor_override;
+    switch (problem.divisor_rule) {
+    case HALPOOL_DIVISOR_WINDOW_FULL: return a.y.kernel * a.x.kernel;
+    case HALPOOL_DIVISOR_WINDOW_CLIPPED: return full;
+    case HALPOOL_DIVISOR_VALID_TAPS: return inside;
+    default: return problem.count_include_pad ? full : inside;
+    }
+}
+
 // plane: the H*W values of one image's channel, row after row.
 template <class T>
 Exact exact_window(const Problem &problem, const Axes &a, const T *plane, std::int64_t oy, std::int64_t ox) {
-    std::int64_t y0 = oy * a.y.stride - a.y.pad_begin, x0 = ox * a.x.stride - a.x.pad_begin;
-    std::int64_t y1 = std::min(y0 + a.y.kernel, a.y.in + a.y.pad_end);
-    std::int64_t x1 = std::min(x0 + a.x.kernel, a.x.in + a.x.pad_end);
-    const std::int64_t with_padding = (y1 - y0) * (x1 - x0);
-    y0 = std::max<std::int64_t>(y0, 0);
-    x0 = std::max<std::int64_t>(x0, 0);
-    y1 = std::min(y1, a.y.in);
-    x1 = std::min(x1, a.x.in);
+    const Axis::Taps rows = a.y.taps(oy), columns = a.x.taps(ox);
     Exact exact;
-    if (y1 <= y0 || x1 <= x0) return exact;  // wholly in padding
-    exact.taps = (y1 - y0) * (x1 - x0);
-    const std::int64_t divisor = problem.divisor_override ? *problem.divisor_override
-                                 : problem.count_include_pad ? with_padding
-                                                             : exact.taps;
+    exact.taps = static_cast<std::int64_t>(rows.inside.size() * columns.inside.size());
+    if (exact.taps == 0) return exact;  // wholly in padding
+    const std::int64_t divisor = divisor_of(problem, a, exact.taps, rows.full * columns.full);
     exact.divisor = static_cast<double>(divisor);
     std::conditional_t<std::is_same<T, double>::value, long double, double> sum = 0;
     double magnitude = 0;
     std::uint64_t whole = 0;
-    for (std::int64_t y = y0; y < y1; ++y)
-        for (std::int64_t x = x0; x < x1; ++x) {
+    for (const std::int64_t y : rows.inside)
+        for (const std::int64_t x : columns.inside) {
             const T &element = plane[y * a.x.in + x];
             if constexpr (!Element<T>::kFloat) whole += static_cast<std::uint64_t>(static_cast<std::int64_t>(element));
             const double value = Element<T>::number(element);
@@ -128,22 +151,18 @@ std::vector<Exact> exact_gradient(const Problem &problem, const std::vector<T> &
     for (std::size_t p = 0; p < planes; ++p)
         for (std::int64_t oy = 0; oy < out_y; ++oy)
             for (std::int64_t ox = 0; ox < out_x; ++ox, ++at) {
-                std::int64_t y0 = oy * a.y.stride - a.y.pad_begin, x0 = ox * a.x.stride - a.x.pad_begin;
-                std::int64_t y1 = std::min(y0 + a.y.kernel, a.y.in + a.y.pad_end), x1 = std::min(x0 + a.x.kernel, a.x.in + a.x.pad_end);
-                const std::int64_t with_padding = (y1 - y0) * (x1 - x0);
-                y0 = std::max<std::int64_t>(y0, 0), x0 = std::max<std::int64_t>(x0, 0);
-                y1 = std::min(y1, a.y.in), x1 = std::min(x1, a.x.in);
-                if (y1 <= y0 || x1 <= x0) continue;
-                const std::int64_t taps = (y1 - y0) * (x1 - x0);
-                const std::int64_t divisor = problem.divisor_override ? *problem.divisor_override : problem.count_include_pad ? with_padding : taps;
+                const Axis::Taps rows = a.y.taps(oy), columns = a.x.taps(ox);
+                const auto taps = static_cast<std::int64_t>(rows.inside.size() * columns.inside.size());
+                if (taps == 0) continue;
+                const std::int64_t divisor = divisor_of(problem, a, taps, rows.full * columns.full);
                 const long double share = static_cast<long double>(Element<T>::number(values[at])) / static_cast<long double>(divisor);
                 std::uint64_t quotient = 0;
                 if constexpr (!Element<T>::kFloat) {
                     const auto element = static_cast<std::int64_t>(values[at]);
                     quotient = divisor == -1 ? 0 - static_cast<std::uint64_t>(element) : static_cast<std::uint64_t>(element / divisor);
                 }
-                for (std::int64_t y = y0; y < y1; ++y)
-                    for (std::int64_t x = x0; x < x1; ++x) {
+                for (const std::int64_t y : rows.inside)
+                    for (const std::int64_t x : columns.inside) {
                         const std::size_t i = p * static_cast<std::size_t>(plane) + static_cast<std::size_t>(y * a.x.in + x);
                         Exact &element = exact[i];
                         element.value += share;

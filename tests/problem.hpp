@@ -24,6 +24,9 @@ struct Problem {
     Ints padding_end = {};  // empty: the same as padding
     bool allow_any_padding = false;
     bool allow_any_dtype = false;
+    Ints dilation = {};  // empty: 1
+    halpool_auto_pad auto_pad = HALPOOL_AUTO_PAD_NONE;
+    halpool_divisor_rule divisor_rule = HALPOOL_DIVISOR_DEFAULT;
 
     // Points into *this.
     halpool_avg_pool2d_options c_options() const {
@@ -41,6 +44,9 @@ struct Problem {
         c.padding_end = list(padding_end);
         c.allow_any_padding = allow_any_padding;
         c.allow_any_dtype = allow_any_dtype;
+        c.dilation = list(dilation);
+        c.auto_pad = auto_pad;
+        c.divisor_rule = divisor_rule;
         return c;
     }
 };
@@ -56,6 +62,9 @@ inline std::ostream &operator<<(std::ostream &out, const Problem &problem) {
         << " padding " << problem.padding << " padding_end " << problem.padding_end
         << (problem.ceil_mode ? " ceil" : "") << (problem.count_include_pad ? " include" : " exclude")
         << (problem.allow_any_padding ? " any_padding" : "");
+    if (!problem.dilation.empty()) out << " dilation " << problem.dilation;
+    if (problem.auto_pad != HALPOOL_AUTO_PAD_NONE) out << " auto_pad " << problem.auto_pad;
+    if (problem.divisor_rule != HALPOOL_DIVISOR_DEFAULT) out << " divisor_rule " << problem.divisor_rule;
     if (problem.divisor_override) out << " divisor " << *problem.divisor_override;
     return out;
 }

@@ -133,6 +133,12 @@ AvgPool2dOptions AvgPool2dArguments::options() const {
     options.padding_end = parse_integers("padding_end", padding_end);
     options.allow_any_padding = any_padding;
     options.allow_any_dtype = any_dtype;
+    options.dilation = parse_integers("dilation", dilation);
+    if (!auto_pad.empty()) options.auto_pad = auto_pad == "same-upper" ? AutoPad::same_upper : AutoPad::same_lower;
+    for (const auto &[name, rule] : {std::pair{"window-clipped", DivisorRule::window_clipped}, {"window-full", DivisorRule::window_full},
+                                     {"valid-taps", DivisorRule::valid_taps}}) {
+        if (divisor_rule == name) options.divisor_rule = rule;
+    }
     return options;
 }
 
@@ -161,6 +167,9 @@ void add_avg_pool2d_arguments(CLI::App &command, AvgPool2dArguments &arguments) 
         .add_option("--padding-end", arguments.padding_end,
                     "Zeros at the bottom and the right, where they differ; then --padding is top and left alone")
         ->type_name("P[,P]");
+    command.add_option("--auto-pad", arguments.auto_pad, "So much padding that there are ceil(input / stride) windows, an odd one at the end (upper) or the beginning")
+        ->check(CLI::IsMember({"same-upper", "same-lower"}));
+    command.add_option("--dilation", arguments.dilation, "From one element of a window to the next; default: 1")->type_name("D[,D]");
     command.add_flag("--any-padding", arguments.any_padding, "Allow a padding over half the kernel size");
     command
         .add_option("--dtype", arguments.dtype, "The elements' type; default: a file's own, else float32. A .npy file of bfloat16 holds uint16")
@@ -171,6 +180,10 @@ void add_avg_pool2d_arguments(CLI::App &command, AvgPool2dArguments &arguments) 
     command.add_flag("--no-count-include-pad", arguments.no_count_include_pad,
                      "Divide by the taps inside the image alone");
     command.add_option("--divisor-override", arguments.divisor_override, "Divide by D instead")->type_name("D");
+    command
+        .add_option("--divisor-rule", arguments.divisor_rule,
+                    "What counts: the window with its padding, where it ends (as PyTorch; the default) or cut by nothing, or its elements")
+        ->check(CLI::IsMember({"window-clipped", "window-full", "valid-taps"}));
     command.add_option("--layout", arguments.layout, "The memory that the kernel works on")
         ->check(CLI::IsMember({"nchw", "nhwc"}));
     command.add_option("--target", arguments.target, "Use a kernel of this target (see 'halpool info')")

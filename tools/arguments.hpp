@@ -11,7 +11,7 @@
 namespace halpool::cli {
 
 struct AvgPool2dArguments {
-    std::string kernel_size, stride, padding = "0", padding_end, divisor_override = "None";
+    std::string kernel_size, stride, padding = "0", padding_end, dilation = "1", divisor_override = "None", auto_pad, divisor_rule;
     bool ceil_mode = false, no_count_include_pad = false, any_padding = false, any_dtype = false;
     std::string dtype;  // empty: not said
     std::string layout, target, kernel, device = "auto";

@@ -139,6 +139,21 @@ typedef struct halpool_int_list {
     size_t size;
 } halpool_int_list;
 
+/* Padding computed from the shape, as by ONNX and TensorFlow: so much that there are ceil(input / stride) windows along each axis. */
+typedef enum halpool_auto_pad {
+    HALPOOL_AUTO_PAD_NONE = 0,       /* `padding` says */
+    HALPOOL_AUTO_PAD_SAME_UPPER = 1, /* as much on both sides; an odd one at the end */
+    HALPOOL_AUTO_PAD_SAME_LOWER = 2  /* an odd one at the beginning */
+} halpool_auto_pad;
+
+/* What a window's sum is divided by. */
+typedef enum halpool_divisor_rule {
+    HALPOOL_DIVISOR_DEFAULT = 0,        /* by count_include_pad and divisor_override, as PyTorch */
+    HALPOOL_DIVISOR_WINDOW_CLIPPED = 1, /* its elements and what it has of the padding: PyTorch's count_include_pad, ONNX >= 19 */
+    HALPOOL_DIVISOR_WINDOW_FULL = 2,    /* kernel height * width, of windows that ceil_mode cuts too: oneDNN, ONNX 7 to 18 */
+    HALPOOL_DIVISOR_VALID_TAPS = 3      /* its elements alone */
+} halpool_divisor_rule;
+
 typedef struct halpool_avg_pool2d_options {
     size_t struct_size;
     halpool_int_list kernel_size; /* 1 or 2 integers */
@@ -154,10 +169,14 @@ typedef struct halpool_avg_pool2d_options {
     int32_t reserved;              /* 0; what lies here in structures of older callers is not read */
     int32_t allow_any_dtype;       /* not 0: int8, uint8 and int32 too, which PyTorch refuses. Means of integers are truncated,
                                       as PyTorch's of int64; one that does not fit is the largest or least value */
+    int32_t reserved_too;          /* as `reserved` */
+    halpool_int_list dilation;     /* from one element of a window to the next: 1 or 2 integers; 0 integers mean 1 */
+    int32_t auto_pad;              /* a halpool_auto_pad; padding is 0 then */
+    int32_t divisor_rule;          /* a halpool_divisor_rule; no divisor_override then */
 } halpool_avg_pool2d_options;
 
 #define HALPOOL_AVG_POOL2D_OPTIONS_INIT                                                                              \
-    { sizeof(halpool_avg_pool2d_options), {0, 0}, {0, 0}, {0, 0}, 0, 1, 0, 0, {0, 0}, 0, 0, 0 }
+    { sizeof(halpool_avg_pool2d_options), {0, 0}, {0, 0}, {0, 0}, 0, 1, 0, 0, {0, 0}, 0, 0, 0, 0, {0, 0}, 0, 0 }
 
 /* The output's shape: checks the arguments as the operator does and writes input->rank extents to output_shape
  * (room for 4). No kernel is chosen. */

@@ -197,6 +197,11 @@ private:
     std::vector<unsigned char, detail::LineAllocator<unsigned char>> bytes_;
 };
 
+// See halpool_auto_pad and halpool_divisor_rule.
+enum class AutoPad { none = HALPOOL_AUTO_PAD_NONE, same_upper = HALPOOL_AUTO_PAD_SAME_UPPER, same_lower = HALPOOL_AUTO_PAD_SAME_LOWER };
+enum class DivisorRule { by_default = HALPOOL_DIVISOR_DEFAULT, window_clipped = HALPOOL_DIVISOR_WINDOW_CLIPPED,
+                         window_full = HALPOOL_DIVISOR_WINDOW_FULL, valid_taps = HALPOOL_DIVISOR_VALID_TAPS };
+
 // The arguments of torch.nn.functional.avg_pool2d after kernel_size, with its defaults.
 struct AvgPool2dOptions {
     IntList stride = {};  // empty: kernel_size
@@ -208,6 +213,9 @@ struct AvgPool2dOptions {
     IntList padding_end = {};        // empty: `padding` on both sides; else `padding` is top and left alone
     bool allow_any_padding = false;  // padding may exceed half the kernel
     bool allow_any_dtype = false;    // int8, uint8 and int32 too; see halpool_avg_pool2d_options
+    AutoPad auto_pad = AutoPad::none;
+    IntList dilation = 1;
+    DivisorRule divisor_rule = DivisorRule::by_default;
 
     // The C structure; it points into *this and into kernel_size, which must outlive it.
     halpool_avg_pool2d_options c_options(const IntList &kernel_size) const noexcept {
@@ -222,6 +230,9 @@ struct AvgPool2dOptions {
         c.padding_end = padding_end.list();
         c.allow_any_padding = allow_any_padding;
         c.allow_any_dtype = allow_any_dtype;
+        c.auto_pad = static_cast<std::int32_t>(auto_pad);
+        c.dilation = dilation.list();
+        c.divisor_rule = static_cast<std::int32_t>(divisor_rule);
         return c;
     }
 };

@@ -56,6 +56,7 @@ void expect_adjoint(std::int64_t cases) {
     for (std::int64_t number = 0; number < cases; ++number) {
         Problem problem = random_case(20261127, number).problem;
         problem.divisor_override = number % 2 == 0 ? 1 : -1;
+        problem.divisor_rule = HALPOOL_DIVISOR_DEFAULT;
         Random random(static_cast<std::uint64_t>(number));
         const StridedLayout x_layout = planar(problem.input_shape), y_layout = planar(output_shape(problem));
         const std::vector<T> x = small_integers<T>(random, x_layout.count()), y = small_integers<T>(random, y_layout.count());
@@ -85,6 +86,11 @@ TEST(Gradients, AreTheDifferenceQuotientsForEveryOption) {
                         if (rule == 2) problem.divisor_override = -5;
                         problems.push_back(problem);
                         problem.padding_end = {0, 1};
+                        problems.push_back(problem);
+                        problem.padding = problem.padding_end = {};
+                        problem.auto_pad = padding[0] == 0 ? HALPOOL_AUTO_PAD_SAME_UPPER : HALPOOL_AUTO_PAD_SAME_LOWER;
+                        problem.dilation = {1, 3};
+                        if (rule != 2) problem.divisor_rule = rule == 0 ? HALPOOL_DIVISOR_WINDOW_FULL : HALPOOL_DIVISOR_WINDOW_CLIPPED;
                         problems.push_back(problem);
                     }
     problems.push_back({{1, 1, 6, 5}, {2}, {1}, {3}, false, false, std::nullopt, {}, true});  // windows wholly in padding

@@ -80,6 +80,16 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
     }
 }
 
+// What PyTorch has not.
+void choose_beyond_pytorch(Random &random, Problem &problem) {
+    if (random.one_in(3)) problem.dilation = one_or_two(random, random.between(1, 5), random.between(1, 5));
+    if (random.one_in(3)) {
+        problem.auto_pad = random.one_in(2) ? HALPOOL_AUTO_PAD_SAME_UPPER : HALPOOL_AUTO_PAD_SAME_LOWER;
+        problem.padding = problem.padding_end = {};
+    }
+    if (!problem.divisor_override) problem.divisor_rule = static_cast<halpool_divisor_rule>(random.between(0, 3));
+}
+
 // What kernels for exact planes, and for windows side by side of one width, take: too rare among the others.
 void choose_exact_extents(Random &random, Problem &problem) {
     std::int64_t &height = problem.input_shape[problem.input_shape.size() - 2], &width = problem.input_shape.back();
@@ -196,8 +206,9 @@ RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even) {
         problem.input_shape = random.one_in(8) ? Ints{channels, height, width}
                                                : Ints{images, channels, height, width};
         choose_window(random, problem, height, width);
-        if (random.one_in(8)) choose_exact_extents(random, problem);
-        const bool lines = !even && random.one_in(12);
+        if (random.one_in(5)) choose_beyond_pytorch(random, problem);
+        else if (random.one_in(8)) choose_exact_extents(random, problem);
+        const bool lines = !even && problem.dilation.empty() && problem.auto_pad == HALPOOL_AUTO_PAD_NONE && random.one_in(12);
         if (lines) choose_lines(random, problem);
         const Ints shape = output_shape(problem);
         if (shape[shape.size() - 1] < 1 || shape[shape.size() - 2] < 1) continue;

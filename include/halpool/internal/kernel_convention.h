@@ -59,6 +59,8 @@ enum KernelArgument : int {
     kStrideW,
     kPadTop,
     kPadLeft,
+    kDilationH,     // of WindowClass::generic, else 1
+    kDilationW,
     kBorder,        // int32: Border
     kUniform,       // int32: 1 when all windows have one divisor
     kPitch,         // int32: WindowClass::lines: floats from a column to the next
@@ -73,14 +75,14 @@ enum KernelArgument : int {
 };
 inline constexpr const char *kKernelArgumentNames[kKernelArgumentCount] = {
     "user_context", "input",  "kernel_h",      "kernel_w",  "stride_h",  "stride_w",   "pad_top", "pad_left",
-    "border",       "uniform", "pitch", "positive_zero", "divisor_x", "divisor_y", "reciprocal", "output"};
+    "dilation_h", "dilation_w", "border",       "uniform", "pitch", "positive_zero", "divisor_x", "divisor_y", "reciprocal", "output"};
 
 
 // The arguments of a kernel that runs on another device than the CPU. Divisors are computed from integers in the kernel:
 // tables would be buffers for the device to hold. A window's divisor is
 //     own_divisor * (factor along y * factor along x) + fixed_divisor,
 // where own_divisor is 1 and fixed_divisor 0, or, where all windows have one divisor, the other way round; the factor of
-// the window that starts at s is max(1, min(s + kernel, divisor_end) - max(s, divisor_begin)). No condition decides:
+// the window that starts at s is the number of its taps in [divisor_begin, divisor_end), or 1. No condition decides:
 // Halide passes loop-invariant conditions as bools, which SPIR-V's uniform buffers cannot hold.
 enum DeviceKernelArgument : int {
     // kUserContext to kBorder as above; Border is none or clamped
@@ -97,7 +99,7 @@ enum DeviceKernelArgument : int {
 };
 inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCount] = {
     "user_context",    "input",         "kernel_h",      "kernel_w",      "stride_h",      "stride_w",
-    "pad_top",         "pad_left",      "border",        "own_divisor",   "positive_zero", "divisor_begin_h",
+    "pad_top",         "pad_left",      "dilation_h",    "dilation_w",    "border",        "own_divisor",   "positive_zero", "divisor_begin_h",
     "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "one",           "output"};
 
 // The arguments of kernels of the backward pass, for the CPU. They add up, for each element of their output, the gradient of the
@@ -111,6 +113,8 @@ enum BackwardKernelArgument : int {
     kBackwardUniform,      // int32: 1 when all windows have one divisor
     kWindowsH,             // int32: the most windows that cover one row, and one column
     kWindowsW,
+    kStepH,                // int32: from one of them to the next
+    kStepW,
     kBackwardPositiveZero, // factor
     kFirstX,               // KernelBuffer int32[output width]: the first window over a column, and the one behind the last
     kEndX,
@@ -123,7 +127,7 @@ enum BackwardKernelArgument : int {
     kBackwardKernelArgumentCount
 };
 inline constexpr const char *kBackwardKernelArgumentNames[kBackwardKernelArgumentCount] = {
-    "user_context", "input",   "pad_top", "pad_left", "border", "uniform",   "windows_h", "windows_w",  "positive_zero",
+    "user_context", "input",   "pad_top", "pad_left", "border", "uniform",   "windows_h", "windows_w",  "step_h", "step_w", "positive_zero",
     "first_x",      "end_x",   "first_y", "end_y",    "divisor_x", "divisor_y", "reciprocal", "output"};
 
 // Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
