@@ -65,7 +65,7 @@ public:
         const ElementType element = element_type();
         _halide_user_assert(!pairs || std::string(dtype) == "bf16") << "words of pairs are those of bf16\n";
         input.set_type(pairs ? UInt(32) : element.stored);
-        output.set_type(pairs && layout == Layout::nhwc ? UInt(32) : element.stored);
+        output.set_type(pairs && layout == Layout::nhwc ? UInt(32) : element.result);
         if (on_device()) {
             own_divisor = add_input<float>("own_divisor");
             positive_zero = add_input<Expr>("positive_zero", element.factor);
@@ -78,6 +78,8 @@ public:
         } else {
             uniform = add_input<int>("uniform");
             pitch = add_input<int>("pitch");
+            input_zero = add_input<int>("input_zero");
+            output_zero = add_input<int>("output_zero");
             positive_zero = add_input<Expr>("positive_zero", element.factor);
             divisor_x = add_input<Buffer<>>("divisor_x", element.factor, 1);
             divisor_y = add_input<Buffer<>>("divisor_y", element.factor, 1);
@@ -101,7 +103,7 @@ public:
             if (pairs) {
                 summed(v.order(layout)) = Tuple(ElementType::low_of_pair(stored), ElementType::high_of_pair(stored));
             } else {
-                summed(v.order(layout)) = element.widened(stored);
+                summed(v.order(layout)) = element.widened(stored, on_device() ? Expr(0) : *input_zero);
             }
         }
         PoolProblem problem{layout, summed, element.sum, {}, {}, border, !nhwc || fixed_channels > 0, fixed_channels, on_device()};
@@ -211,7 +213,7 @@ public:
                 return;
             }
             if (problem.side_by_side) zero = select(is_read_in_order(), read_in_order(problem, v, stages, zero), zero);
-            output(v.order(layout)) = element.is_float() ? element.rounded(sum * factor + zero) : element.quotient_by_reciprocal(sum, factor);
+            output(v.order(layout)) = element.mean_by_reciprocal(sum, factor, zero, *output_zero);
         } else if (window == Window::large) {
             // Where all windows have one divisor, one division serves a whole row. strict_float also tells Halide that
             // the order of the sums matters.
@@ -226,7 +228,7 @@ public:
         } else {
             const bool one_divisor = window == Window::blocks || window == Window::global;  // all windows have it
             Expr divisor = one_divisor ? (*divisor_y)(0) * (*divisor_x)(0) : (*divisor_y)(v.y) * (*divisor_x)(v.x);
-            output(v.order(layout)) = element.is_float() ? element.rounded(sum / divisor + *positive_zero) : element.quotient(sum, divisor);
+            output(v.order(layout)) = element.mean(sum, divisor, *positive_zero, *output_zero);
         }
     }
 
@@ -396,7 +398,7 @@ private:
         }
     }
 
-    Input<int> *uniform = nullptr, *pitch = nullptr;
+    Input<int> *uniform = nullptr, *pitch = nullptr, *input_zero = nullptr, *output_zero = nullptr;
     Input<float> *own_divisor = nullptr;
     Input<Expr> *positive_zero = nullptr;
     Input<Buffer<>> *divisor_x = nullptr, *divisor_y = nullptr, *reciprocal = nullptr;

@@ -8,6 +8,13 @@ using namespace Halide::ConciseCasts;
 namespace halpool {
 namespace {
 
+// The names of the input's and the output's elements: "qu8", "u8_f32" or "u8" begin with "u8".
+std::pair<std::string, std::string> dtypes_of(const std::string &arithmetic) {
+    const std::string name = arithmetic[0] == 'q' ? arithmetic.substr(1) : arithmetic;
+    const std::size_t end = name.find('_');
+    return end == name.npos ? std::pair{name, name} : std::pair{name.substr(0, end), name.substr(end + 1)};
+}
+
 Type stored_type(const std::string &dtype) {
     static const struct {
         const char *name;
@@ -56,9 +63,14 @@ Expr bfloat_of_float(const Expr &value) { return u16(rounded_bfloat(value) >> 16
 }  // namespace
 
 ElementType::ElementType(const std::string &dtype, int fixed_taps, const Target &target)
-    : stored(stored_type(dtype)),
-      format_(dtype == "f16" ? Format::half : dtype == "bf16" ? Format::bfloat16 : Format::plain),
-      native_halves_(target.has_feature(Target::F16C) || target.has_feature(Target::ARMFp16)) {
+    : native_halves_(target.has_feature(Target::F16C) || target.has_feature(Target::ARMFp16)),
+      real_means_(are_real_bytes(dtype.c_str())) {
+    const auto [from, to] = dtypes_of(dtype);
+    const auto format = [](const std::string &name) { return name == "f16" ? Format::half : name == "bf16" ? Format::bfloat16 : Format::plain; };
+    stored = stored_type(from);
+    result = stored_type(to);
+    format_ = format(from);
+    result_format_ = format(to);
     const Factors factors = factors_of(dtype.c_str(), fixed_taps > 0);
     factor = factors == Factors::f32 ? Float(32) : factors == Factors::f64 ? Float(64) : factors == Factors::u16 ? UInt(16) : Int(64);
     if (format_ != Format::plain) {
@@ -67,27 +79,41 @@ ElementType::ElementType(const std::string &dtype, int fixed_taps, const Target 
         sum = stored;
     } else if (stored.bits() == 8) {
         _halide_user_assert(fixed_taps <= kMostByteTaps) << "fixed windows of bytes have at most " << kMostByteTaps << " taps\n";
-        sum = fixed_taps == 0 ? Int(32) : stored.is_uint() ? UInt(16) : Int(16);
+        sum = fixed_taps == 0 ? Int(32) : stored.is_uint() && !real_means_ ? UInt(16) : Int(16);
     } else {
         // Sums of int64 wrap; Halide's signed ones must not.
         sum = stored.bits() == 64 ? UInt(64) : Int(64);
     }
 }
 
-Expr ElementType::widened(const Expr &element) const {
+Expr ElementType::widened(const Expr &element, const Expr &zero) const {
     switch (format_) {
     case Format::half: return native_halves_ ? cast<float>(reinterpret<float16_t>(element)) : float_of_half(element);
     case Format::bfloat16: return float_of_bfloat(element);
-    default: return cast(sum, element);
+    default: return real_means_ ? cast(sum, element) - cast(sum, zero) : cast(sum, element);
     }
 }
 
 Expr ElementType::rounded(const Expr &mean) const {
-    switch (format_) {
+    switch (result_format_) {
     case Format::half: return native_halves_ ? reinterpret<uint16_t>(cast<float16_t>(mean)) : half_of_float(mean);
     case Format::bfloat16: return bfloat_of_float(mean);
-    default: return cast(stored, mean);
+    default: return cast(result, mean);
     }
+}
+
+Expr ElementType::mean(const Expr &sum, const Expr &divisor, const Expr &positive_zero, const Expr &zero) const {
+    if (is_float()) return rounded(sum / divisor + positive_zero);
+    return real_means_ ? mean_by_reciprocal(sum, strict_float(1.0f / divisor), positive_zero, zero) : quotient(sum, divisor);
+}
+
+Expr ElementType::mean_by_reciprocal(const Expr &sum, const Expr &reciprocal, const Expr &positive_zero, const Expr &zero) const {
+    if (is_float()) return rounded(sum * reciprocal + positive_zero);
+    if (!real_means_) return quotient_by_reciprocal(sum, reciprocal);
+    // strict_float: else LLVM divides here and multiplies there, and bits depend on the shares.
+    Expr mean = strict_float(cast<float>(sum) * reciprocal);
+    // Beyond any byte, whichever stands for zero; rounded to even between two.
+    return result.is_float() ? mean : saturating_cast(result, cast<int>(round(clamp(mean, -1024.0f, 1024.0f))) + zero);
 }
 
 Expr ElementType::low_of_pair(const Expr &word) { return float_of_bits(word << 16); }

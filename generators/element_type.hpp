@@ -13,27 +13,33 @@ struct ElementType {
     ElementType(const std::string &dtype, int fixed_taps, const Halide::Target &target);
 
     Halide::Type stored;   // in memory; the 16-bit floats are words, for Halide loses NaNs where they are not native
+    Halide::Type result;   // the output's in memory
     Halide::Type sum;      // of what is added up
     Halide::Type factor;   // of divisors and reciprocals: Factors of kernel_convention.h
 
     bool is_float() const { return sum.is_float(); }
-    Halide::Expr widened(const Halide::Expr &element) const;  // to `sum`
-    Halide::Expr rounded(const Halide::Expr &mean) const;     // a float mean, to the nearest element
+    // To `sum`. zero: of bytes whose means are real numbers, which one stands for zero.
+    Halide::Expr widened(const Halide::Expr &element, const Halide::Expr &zero = {}) const;
+    Halide::Expr rounded(const Halide::Expr &mean) const;     // a float mean, to the nearest result
+    // A sum, divided, as the output holds it. positive_zero is added to floats; zero: of quantized results, which one stands for zero.
+    Halide::Expr mean(const Halide::Expr &sum, const Halide::Expr &divisor, const Halide::Expr &positive_zero, const Halide::Expr &zero) const;
+    Halide::Expr mean_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal, const Halide::Expr &positive_zero, const Halide::Expr &zero) const;
     // Of a word of two bfloat16: each, widened; and the word of two means.
     static Halide::Expr low_of_pair(const Halide::Expr &word);
     static Halide::Expr high_of_pair(const Halide::Expr &word);
     static Halide::Expr pair_of(const Halide::Expr &low, const Halide::Expr &high);
     // A sum of integers, divided: truncated toward zero. What does not fit the element is its largest or least
     // value; sums of int64, and their quotients, wrap.
-    Halide::Expr quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;
     Halide::Expr wide_quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;  // whatever fits the element or not
-    Halide::Expr quotient_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal) const;
 
 private:
+    Halide::Expr quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;
+    Halide::Expr quotient_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal) const;
     Halide::Expr by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal) const;
 
-    enum class Format { plain, half, bfloat16 } format_;
+    enum class Format { plain, half, bfloat16 } format_, result_format_;
     bool native_halves_;
+    bool real_means_;  // of integers
 };
 
 }  // namespace halpool

@@ -22,7 +22,7 @@ void BackwardCall::Windows::fill(const Axis &axis, std::int64_t extent, std::int
 
 BackwardCall::BackwardCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
-      element_(*problem.dtype),
+      element_(*problem.output.dtype),
       layout_(row.layout),
       reads_beside_rows_(row.layout == KernelLayout::nchw && row.window == WindowClass::fixed),
       divisors_(problem, factors_of(row.dtype, false), 1, row.needs_reciprocal, row.window == WindowClass::fixed) {

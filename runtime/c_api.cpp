@@ -84,6 +84,10 @@ Demand read_demand(const halpool_plan_options *given, const Problem &problem) {
             read_device(options, problem), read_streaming_bytes()};
 }
 
+bool has_reference(const Arithmetic &arithmetic, Op op) {
+    return arithmetic.references[static_cast<int>(op)] && arithmetic_built_in(arithmetic) && op_built_in(op);
+}
+
 template <class MemoryType>
 auto &read_memory(MemoryType *memory, const char *name) {
     require(memory != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, name, " is a null pointer");
@@ -257,8 +261,8 @@ halpool_target_info halpool_target_at(size_t index) {
 size_t halpool_kernel_count(void) {
     size_t count = 0;
     guarded(nullptr, [&] {
-        for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) {
-            for (const Op op : {Op::avg_pool2d, Op::avg_pool2d_backward}) count += dtype_built_in(*dtype) && op_built_in(op) ? 1 : 0;
+        for (std::size_t i = 0; const Arithmetic *arithmetic = arithmetic_at(i); ++i) {
+            for (const Op op : {Op::avg_pool2d, Op::avg_pool2d_backward}) count += has_reference(*arithmetic, op) ? 1 : 0;
         }
         for (const LinkedTable &linked : linked_tables()) count += linked.table->row_count;
     });
@@ -278,10 +282,10 @@ halpool_kernel_info halpool_kernel_at(size_t index) {
                    row.dtype, row.layout == KernelLayout::nhwc ? "nhwc" : "nchw", row.window_name};
             return;
         }
-        for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) {
+        for (std::size_t i = 0; const Arithmetic *arithmetic = arithmetic_at(i); ++i) {
             for (const Op op : {Op::avg_pool2d, Op::avg_pool2d_backward}) {
-                if (!dtype_built_in(*dtype) || !op_built_in(op) || index-- > 0) continue;
-                out = {dtype->references[static_cast<int>(op)], kReferenceTarget, op_name(op), dtype->kernel_name, "any", "any"};
+                if (!has_reference(*arithmetic, op) || index-- > 0) continue;
+                out = {arithmetic->references[static_cast<int>(op)], kReferenceTarget, op_name(op), arithmetic->name, "any", "any"};
                 return;
             }
         }

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace halpool {
 namespace {
 
+// 1 / (x * y), a divisor's two factors; scale: Problem::scale, of floats alone.
 template <class Factor>
-Factor reciprocal_of(Factor divisor) { return Factor{1} / divisor; }
-std::uint16_t reciprocal_of(std::uint16_t divisor) {  // see Factors
-    return static_cast<std::uint16_t>(((1 << 16) / divisor + 1) / 2);
+Factor reciprocal_of(std::int64_t x, std::int64_t y, double scale) {
+    const auto divisor = static_cast<Factor>(static_cast<Factor>(x) * static_cast<Factor>(y));
+    if constexpr (std::is_same_v<Factor, std::uint16_t>) return static_cast<std::uint16_t>(((1 << 16) / divisor + 1) / 2);  // see Factors
+    return static_cast<Factor>(static_cast<Factor>(scale) / divisor);
 }
 
 template <class Factor>
@@ -33,14 +36,20 @@ Divisors::Divisors(const Problem &problem, Factors factors, std::int64_t pitch, 
 template <class Factor>
 void Divisors::fill(const Problem &p, const KernelType &type, std::int64_t pitch, bool needs_reciprocal, bool fixed) {
     const std::int64_t out_h = p.windows_h(), out_w = p.windows_w(), factors = out_w * pitch;
-    std::vector<Factor> x(static_cast<std::size_t>(factors)), y(static_cast<std::size_t>(out_h));
+    std::vector<std::int64_t> whole_x(static_cast<std::size_t>(factors));
+    std::vector<Factor> x(whole_x.size()), y(static_cast<std::size_t>(out_h));
     for (std::int64_t o = 0; o < out_h; ++o) {
         y[static_cast<std::size_t>(o)] = static_cast<Factor>(divisor_factor(p.y, o, p.rule));
     }
     for (std::int64_t o = 0; o < out_w; ++o) {
         const std::int64_t factor = p.rule == DivisorRule::fixed ? p.fixed_divisor : divisor_factor(p.x, o, p.rule);
-        std::fill_n(x.begin() + o * pitch, pitch, static_cast<Factor>(factor));
+        std::fill_n(whole_x.begin() + o * pitch, pitch, factor);
     }
+    // Kernels divide by the product of both: what a scale does to a mean, its reciprocal does to a divisor.
+    std::transform(whole_x.begin(), whole_x.end(), x.begin(), [&](std::int64_t factor) {
+        if constexpr (std::is_same_v<Factor, float>) return static_cast<float>(static_cast<double>(factor) / p.scale);
+        return static_cast<Factor>(factor);
+    });
     const auto all_equal = [](const std::vector<Factor> &v) {
         return std::all_of(v.begin(), v.end(), [&](Factor f) { return f == v.front(); });
     };
@@ -54,7 +63,7 @@ void Divisors::fill(const Problem &p, const KernelType &type, std::int64_t pitch
     constexpr std::size_t kBeside = 64;
     std::vector<Factor> reciprocal(classes * x.size() + 2 * kBeside);
     for (std::size_t i = 0; i < classes * x.size(); ++i) {
-        reciprocal[kBeside + i] = reciprocal_of(static_cast<Factor>(x[i % x.size()] * static_cast<Factor>(i / x.size() + 1)));
+        reciprocal[kBeside + i] = reciprocal_of<Factor>(whole_x[i % x.size()], static_cast<std::int64_t>(i / x.size() + 1), p.scale);
     }
     x_ = bytes_of(x);
     y_ = bytes_of(y);

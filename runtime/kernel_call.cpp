@@ -10,12 +10,15 @@ namespace halpool {
 KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
       streams_(row.streams),
-      element_(*problem.dtype),
+      input_element_(*problem.input.dtype),
+      output_element_(*problem.output.dtype),
       input_words_(row.pairs),
       output_words_(row.pairs && row.layout == KernelLayout::nhwc),
-      alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * element_.bytes),
+      alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * output_element_.bytes),
       layout_(row.window == WindowClass::lines ? KernelLayout::nchw : row.layout),
-      lanes_along_rows_(layout_ == KernelLayout::nchw || row.channels != 0) {
+      lanes_along_rows_(layout_ == KernelLayout::nchw || row.channels != 0),
+      input_zero_(problem.input_zero),
+      output_zero_(problem.output_zero) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
     Problem p = problem;
     std::int64_t in_h = in[2], in_w = in[3];
@@ -157,12 +160,14 @@ void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
 }
 
 void KernelCall::prepare_arguments() {
-    input_ = kernel_buffer(nullptr, input_words_ ? kKernelUInt32 : element_.element, input_dimensions_);
-    output_ = kernel_buffer(nullptr, output_words_ ? kKernelUInt32 : element_.element, output_dimensions_);
+    input_ = kernel_buffer(nullptr, input_words_ ? kKernelUInt32 : input_element_.element, input_dimensions_);
+    output_ = kernel_buffer(nullptr, output_words_ ? kKernelUInt32 : output_element_.element, output_dimensions_);
     arguments_ = {};
     for (std::size_t i = 0; i < window_.size(); ++i) arguments_[kKernelH + i] = &window_[i];
     arguments_[kUniform] = &divisors_->uniform();
     arguments_[kPitch] = &pitch_;
+    arguments_[kInputZero] = &input_zero_;
+    arguments_[kOutputZero] = &output_zero_;
     arguments_[kPositiveZero] = &positive_zero_;
     arguments_[kDivisorX] = &divisors_->x();
     arguments_[kDivisorY] = &divisors_->y();
@@ -307,26 +312,27 @@ int KernelCall::for_each_masked_piece(const Box &box, const Visit &visit) const 
 KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border border) const {
     const bool nhwc = layout_ == KernelLayout::nhwc;
     const std::size_t column_axis = nhwc ? 1 : 0, row_axis = nhwc ? 2 : 1, outer_axis = nhwc ? 3 : 2;
-    const auto bytes_of = [&](bool words) { return static_cast<std::int64_t>(element_.bytes) * (words ? 2 : 1); };
+    const std::int64_t input_bytes = static_cast<std::int64_t>(input_element_.bytes) * (input_words_ ? 2 : 1);
+    const std::int64_t output_bytes = static_cast<std::int64_t>(output_element_.bytes) * (output_words_ ? 2 : 1);
     Piece made{input_dimensions_, output_dimensions_, 0, 0, static_cast<std::int32_t>(border)};
     const auto narrow_to = [&](std::size_t axis, std::int64_t begin, std::int64_t end) {
         KernelDimension &dimension = made.output_dimensions[axis];
         dimension.min = narrow(begin);
         dimension.extent = narrow(end - begin);
-        made.output_offset += begin * dimension.stride * bytes_of(output_words_);
+        made.output_offset += begin * dimension.stride * output_bytes;
     };
     narrow_to(column_axis, columns.begin, columns.end);
     narrow_to(row_axis, box.row_begin, box.row_end);
     narrow_to(outer_axis, box.outer_begin, box.outer_end);
     // The first of these planes, or images, is the kernel's first: offsets in it fit 32 bits.
     made.output_dimensions[outer_axis].min = 0;
-    made.input_offset += box.outer_begin * made.input_dimensions[outer_axis].stride * bytes_of(input_words_);
+    made.input_offset += box.outer_begin * made.input_dimensions[outer_axis].stride * input_bytes;
     if (box.channel_end - box.channel_begin < channels_) {  // to the kernel, tensors of fewer channels, far apart
         for (auto *dimensions : {&made.input_dimensions, &made.output_dimensions}) {
             (*dimensions)[0].extent = narrow(box.channel_end - box.channel_begin);
         }
-        made.input_offset += box.channel_begin * bytes_of(input_words_);
-        made.output_offset += box.channel_begin * bytes_of(output_words_);
+        made.input_offset += box.channel_begin * input_bytes;
+        made.output_offset += box.channel_begin * output_bytes;
     }
     return made;
 }

@@ -57,7 +57,7 @@ private:
 
     KernelEntry entry_;
     bool streams_;
-    const DTypeFacts &element_;
+    const DTypeFacts &input_element_, &output_element_;
     bool input_words_, output_words_;  // KernelRow::pairs
     std::uintptr_t alignment_bytes_;
     KernelLayout layout_;
@@ -80,6 +80,7 @@ private:
     std::unique_ptr<Workspaces> workspaces_;
     std::int64_t columns_;
     std::int32_t pitch_ = 1;
+    std::int32_t input_zero_, output_zero_;
     double positive_zero_ = 0;  // as well the bits of a float's, and of an integer's
     std::unique_ptr<const Divisors> divisors_;
     KernelBuffer input_, output_;  // without the data

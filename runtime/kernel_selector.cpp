@@ -27,11 +27,11 @@ struct Question {
 
     // What a kernel would compute; null: it is for another operator or another dtype.
     const Problem *for_row(const KernelRow &row) const {
-        if (std::strcmp(row.dtype, problem.dtype->kernel_name) != 0) return nullptr;
+        if (std::strcmp(row.dtype, problem.arithmetic->name) != 0) return nullptr;
         if (std::strcmp(row.op, op_name(problem.op)) == 0) return &problem;
         return forward && std::strcmp(row.op, op_name(Op::avg_pool2d)) == 0 ? &*forward : nullptr;
     }
-    const char *reference() const { return problem.dtype->references[static_cast<int>(problem.op)]; }
+    const char *reference() const { return problem.arithmetic->references[static_cast<int>(problem.op)]; }
     Choice choice(const LinkedTable &linked, const KernelRow &row) const {
         return {linked, &row, reference(), for_row(row) == &problem ? std::nullopt : forward};
     }
@@ -242,8 +242,8 @@ std::string purpose(const KernelRow &row) {
 // Why nothing met the demand: the objection to the demanded kernel, or to each of the demanded target's or device's.
 [[noreturn]] void refuse(const Question &question, const Demand &demand) {
     bool target_exists = demand.target == kReferenceTarget, kernel_exists = false;
-    for (std::size_t i = 0; const DTypeFacts *dtype = dtype_at(i); ++i) {
-        for (const char *reference : dtype->references) kernel_exists |= dtype_built_in(*dtype) && demand.kernel == reference;
+    for (std::size_t i = 0; const Arithmetic *arithmetic = arithmetic_at(i); ++i) {
+        for (const char *reference : arithmetic->references) kernel_exists |= reference && arithmetic_built_in(*arithmetic) && demand.kernel == reference;
     }
     for (const LinkedTable &linked : linked_tables()) {
         target_exists |= demand.target == linked.table->target;

@@ -74,11 +74,11 @@ const std::string &Plan::description() const {
     return description_;
 }
 
-std::size_t Plan::alignment_bytes() const { return static_cast<std::size_t>(choice_.row->alignment) * problem_.dtype->bytes; }
+std::size_t Plan::alignment_bytes() const { return static_cast<std::size_t>(choice_.row->alignment) * problem_.output.dtype->bytes; }
 
 Plan::Reach Plan::reach(const TensorGeometry &tensor) const {
     const auto bytes = [&](std::int64_t elements) {
-        return static_cast<std::intptr_t>(elements) * static_cast<std::intptr_t>(problem_.dtype->bytes);
+        return static_cast<std::intptr_t>(elements) * static_cast<std::intptr_t>(tensor.dtype->bytes);
     };
     return tensor.elements() == 0 ? Reach{0, 0} : Reach{bytes(tensor.lowest()), bytes(tensor.highest() + 1)};
 }
@@ -99,9 +99,11 @@ void Plan::check_data(const void *input, void *output) const {
     require(input != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "the input's data is a null pointer");
     require(output != nullptr, HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is a null pointer");
     const auto in = reinterpret_cast<std::uintptr_t>(input), out = reinterpret_cast<std::uintptr_t>(output);
-    const std::size_t element = problem_.dtype->bytes;
-    require(in % element == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the input's data is not aligned to ", element, " bytes");
-    require(out % element == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the output's data is not aligned to ", element, " bytes");
+    const auto aligned = [](std::uintptr_t address, const TensorGeometry &tensor, const char *what) {
+        require(address % tensor.dtype->bytes == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", what, "'s data is not aligned to ", tensor.dtype->bytes, " bytes");
+    };
+    aligned(in, problem_.input, "input");
+    aligned(out, problem_.output, "output");
     const auto at = [](std::uintptr_t base, std::intptr_t bytes) { return base + static_cast<std::uintptr_t>(bytes); };
     const bool apart = at(in, input_reach_.end) <= at(out, output_reach_.begin) ||
                        at(out, output_reach_.end) <= at(in, input_reach_.begin);
@@ -124,7 +126,7 @@ void Plan::execute(const void *input, void *output, const halpool_execution &exe
     if (on_device) {
         const auto range = [&](const void *data, const TensorGeometry &tensor) {
             return DeviceRange{nullptr, reinterpret_cast<std::uintptr_t>(data), 0,
-                               static_cast<std::uint64_t>(tensor.elements()) * problem_.dtype->bytes};
+                               static_cast<std::uint64_t>(tensor.bytes())};
         };
         execute_on_device(range(input, problem_.input), range(output, problem_.output), execution);
         return;
@@ -175,8 +177,8 @@ void Plan::execute_memory(const Memory &input, std::size_t input_offset, Memory 
         require(side.memory.device() == device(), HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, "'s memory is ",
                 device_name(side.memory.device()), " memory; this plan works on ", device_name(device()), " memory");
         if (side.tensor.elements() == 0) continue;
-        const std::size_t below = static_cast<std::size_t>(-side.tensor.lowest()) * problem_.dtype->bytes;
-        const std::size_t above = (static_cast<std::size_t>(side.tensor.highest()) + 1) * problem_.dtype->bytes;
+        const std::size_t below = static_cast<std::size_t>(-side.tensor.lowest()) * side.tensor.dtype->bytes;
+        const std::size_t above = (static_cast<std::size_t>(side.tensor.highest()) + 1) * side.tensor.dtype->bytes;
         require(side.offset <= side.memory.size() && below <= side.offset && above <= side.memory.size() - side.offset,
                 HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, " needs ", above, " bytes from offset ", side.offset,
                 "; its memory has ", side.memory.size());
@@ -192,7 +194,7 @@ void Plan::execute_memory(const Memory &input, std::size_t input_offset, Memory 
         require(side.offset % limits.offset_alignment == 0, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", side.name, "'s offset ",
                 side.offset, " is not a multiple of ", limits.offset_alignment, ", as the device needs");
         return DeviceRange{side.memory.device_memory(), 0, side.offset,
-                           static_cast<std::uint64_t>(side.tensor.elements()) * problem_.dtype->bytes};
+                           static_cast<std::uint64_t>(side.tensor.bytes())};
     };
     const DeviceRange in = range(sides[0]), out = range(sides[1]);
     const bool apart = &input != &output || in.offset + in.bytes <= out.offset || out.offset + out.bytes <= in.offset;

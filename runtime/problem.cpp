@@ -169,14 +169,59 @@ Geometry check_operator(Op op, const halpool_avg_pool2d_options &options, const 
     return g;
 }
 
-// What PyTorch checks last.
-void check_dtype(Op op, const halpool_avg_pool2d_options &options, const DTypeFacts &dtype) {
-    require(dtype.in_operator || (options.allow_any_dtype && dtype.kernel_name), HALPOOL_ERROR_NOT_IMPLEMENTED, "\"", op_name(op),
-            "\" not implemented for '", dtype.torch_name, "'");
+bool is_quantized(const halpool_quantization &quantization) { return quantization.scale != 0; }
+
+bool is_byte(std::int32_t dtype) { return dtype == HALPOOL_INT8 || dtype == HALPOOL_UINT8; }
+
+// What PyTorch checks last. Quantized tensors it takes.
+void check_dtype(Op op, const halpool_avg_pool2d_options &options, std::int32_t dtype) {
+    const DTypeFacts &facts = dtype_facts(dtype);
+    const bool quantized = is_byte(dtype) && is_quantized(options.input_quantization);
+    const bool allowed = quantized || (options.allow_any_dtype && find_arithmetic(dtype, dtype, false));
+    require(facts.in_operator || allowed, HALPOOL_ERROR_NOT_IMPLEMENTED, "\"", op_name(op), "\" not implemented for '", facts.torch_name, "'");
+}
+
+void check_quantization(const halpool_quantization &quantization, std::int32_t dtype, const char *tensor) {
+    if (!is_quantized(quantization)) return;
+    require(is_byte(dtype), HALPOOL_ERROR_INVALID_ARGUMENT, tensor, "_quantization is for int8 and uint8; the ", tensor, " is ", dtype_facts(dtype).name);
+    require(quantization.scale > 0 && quantization.scale <= std::numeric_limits<double>::max(), HALPOOL_ERROR_INVALID_ARGUMENT, tensor,
+            "_quantization.scale is ", quantization.scale, "; it must be positive and finite");
+    const std::int64_t least = dtype == HALPOOL_INT8 ? -128 : 0, most = least + 255;
+    require(quantization.zero_point >= least && quantization.zero_point <= most, HALPOOL_ERROR_INVALID_ARGUMENT, tensor,
+            "_quantization.zero_point is ", quantization.zero_point, "; that of ", dtype_facts(dtype).name, " lies in [", least, ", ", most, "]");
+}
+
+// What is computed of the elements: Problem::arithmetic, scale, input_zero and output_zero.
+void choose_arithmetic(const halpool_avg_pool2d_options &options, std::int32_t input, std::int32_t output, Problem &problem) {
+    const bool forward = problem.op == Op::avg_pool2d;
+    const char *const of = forward ? "" : "gradient of the ";
+    check_quantization(options.input_quantization, input, "input");
+    check_quantization(options.output_quantization, output, "output");
+    const bool quantized_input = is_quantized(options.input_quantization), quantized_output = is_quantized(options.output_quantization);
+    require(forward || !(quantized_input || quantized_output), HALPOOL_ERROR_INVALID_ARGUMENT, "gradients are not quantized");
+    require(quantized_input || !quantized_output, HALPOOL_ERROR_INVALID_ARGUMENT, "output_quantization needs an input_quantization");
+    problem.arithmetic = find_arithmetic(input, output, quantized_input && is_byte(output));
+    const bool has_it = problem.arithmetic && problem.arithmetic->references[static_cast<int>(problem.op)];
+    require(has_it, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", of, forward ? "output" : "input", " is ", dtype_facts(output).name, " and the ", of,
+            forward ? "input" : "output", " ", dtype_facts(input).name, "; they must be the same",
+            forward ? ", or float16 or bfloat16 of float32, or float32 of int8 or uint8" : "");
+    problem.scale = 1;
+    if (!quantized_input) return;
+    const halpool_quantization &from = options.input_quantization, &to = quantized_output ? options.output_quantization : from;
+    problem.input_zero = static_cast<std::int32_t>(from.zero_point);
+    problem.scale = from.scale;
+    if (problem.arithmetic->quantized) {
+        problem.output_zero = static_cast<std::int32_t>(to.zero_point);
+        problem.scale = from.scale / to.scale;
+    }
+    // Divisors are multiplied by its reciprocal.
+    constexpr double kLeast = 0x1p-60, kMost = 0x1p60;
+    require(problem.scale >= kLeast && problem.scale <= kMost, HALPOOL_ERROR_INVALID_ARGUMENT, "the scales give a factor of ", problem.scale,
+            "; it must lie in [2^-60, 2^60]");
 }
 
 TensorGeometry geometry(const halpool_tensor_desc &tensor) {
-    TensorGeometry g{{1, 0, 0, 0}, {0, 0, 0, 0}};
+    TensorGeometry g{{1, 0, 0, 0}, {0, 0, 0, 0}, &dtype_facts(tensor.dtype)};
     const std::size_t offset = 4 - static_cast<std::size_t>(tensor.rank);
     for (std::size_t i = offset; i < 4; ++i) g.shape[i] = tensor.shape[i - offset];
     std::int64_t dense = 1;
@@ -203,17 +248,13 @@ bool is_injective(const TensorGeometry &g) {
 
 Problem make_problem(Op op, const halpool_avg_pool2d_options &options, const Geometry &g, const halpool_tensor_desc &input,
                      const halpool_tensor_desc &output) {
-    const char *const of = op == Op::avg_pool2d ? "" : "gradient of the ";
-    require(output.dtype == input.dtype, HALPOOL_ERROR_INVALID_ARGUMENT, "the ", of, op == Op::avg_pool2d ? "output" : "input", " is ",
-            dtype_facts(output.dtype).name, " and the ", of, op == Op::avg_pool2d ? "input" : "output", " ", dtype_facts(input.dtype).name,
-            "; they must be the same");
-    require(op_built_in(op), HALPOOL_ERROR_UNSUPPORTED, op_name(op), " was not built into this library; built in: ", joined(built_ops));
-    require(dtype_built_in(dtype_facts(input.dtype)), HALPOOL_ERROR_UNSUPPORTED, "dtype ", dtype_facts(input.dtype).name,
-            " was not built into this library; built in: ", dtypes_built_in());
-
     Problem problem{};
     problem.op = op;
-    problem.dtype = &dtype_facts(input.dtype);
+    choose_arithmetic(options, input.dtype, output.dtype, problem);
+    require(op_built_in(op), HALPOOL_ERROR_UNSUPPORTED, op_name(op), " was not built into this library; built in: ", joined(built_ops));
+    require(arithmetic_built_in(*problem.arithmetic), HALPOOL_ERROR_UNSUPPORTED, "dtype ", problem.arithmetic->words,
+            " was not built into this library; built in: ", arithmetics_built_in());
+
     problem.input = geometry(input);
     problem.output = geometry(output);
     problem.y = g.y;
@@ -229,7 +270,7 @@ Problem make_problem(Op op, const halpool_avg_pool2d_options &options, const Geo
     }
     problem.fixed_divisor = options.has_divisor_override ? options.divisor_override : problem.y.kernel * problem.x.kernel;
     require(problem.output.elements() == 0 || is_injective(problem.output), HALPOOL_ERROR_INVALID_ARGUMENT,
-            "the ", of, op == Op::avg_pool2d ? "output" : "input", "'s strides reach one element by several indices");
+            op == Op::avg_pool2d ? "the output" : "the gradient of the input", "'s strides reach one element by several indices");
     return problem;
 }
 
@@ -240,7 +281,7 @@ bool op_built_in(Op op) { return is_among(built_ops, op_name(op)); }
 const char *op_name(Op op) { return op == Op::avg_pool2d ? "avg_pool2d" : "avg_pool2d_backward"; }
 
 std::optional<Problem> Problem::as_forward() const {
-    if (op != Op::avg_pool2d_backward || !dtype->is_float || y.stride != 1 || x.stride != 1) return std::nullopt;
+    if (op != Op::avg_pool2d_backward || !input.dtype->is_float || y.stride != 1 || x.stride != 1) return std::nullopt;
     Problem forward = *this;
     forward.op = Op::avg_pool2d;
     const auto turn = [](Axis &axis, std::int64_t windows) {
@@ -284,10 +325,11 @@ std::string Problem::describe() const {
     const auto memory = [](const TensorGeometry &g) {
         return g.is_planar() ? "nchw" : g.is_channels_last() ? "nhwc" : "strided";
     };
-    std::string out = text(op_name(op), " ", dtype->name, " ", list(input.shape.data(), 4), " ", memory(input), " -> ",
+    std::string out = text(op_name(op), " ", arithmetic->words, " ", list(input.shape.data(), 4), " ", memory(input), " -> ",
                            list(output.shape.data(), 4), " ", memory(output), ", kernel ", by(y.kernel, x.kernel),
                            ", stride ", by(y.stride, x.stride), ", padding ", by(y.pad_begin, x.pad_begin));
     if (y.pad_end != y.pad_begin || x.pad_end != x.pad_begin) out += " to " + by(y.pad_end, x.pad_end);
+    if (scale != 1 || input_zero != 0 || output_zero != 0) out += text(", scale ", scale, ", zero points ", input_zero, " and ", output_zero);
     if (y.dilation != 1 || x.dilation != 1) out += ", dilation " + by(y.dilation, x.dilation);
     if (rule == DivisorRule::fixed) return out + ", divisor " + std::to_string(fixed_divisor);
     return out + (rule == DivisorRule::count_include_pad ? ", padding counts" : ", padding does not count");
@@ -296,7 +338,8 @@ std::string Problem::describe() const {
 std::array<std::int64_t, 4> avg_pool2d_shape(const halpool_avg_pool2d_options &options,
                                              const halpool_tensor_desc &input) {
     const Geometry g = check_operator(Op::avg_pool2d, options, input);
-    check_dtype(Op::avg_pool2d, options, dtype_facts(input.dtype));
+    check_dtype(Op::avg_pool2d, options, input.dtype);
+    check_quantization(options.input_quantization, input.dtype, "input");
     std::array<std::int64_t, 4> shape{};
     const auto rank = static_cast<std::size_t>(input.rank);
     for (std::size_t i = 0; i + 2 < rank; ++i) shape[i] = input.shape[i];
@@ -336,7 +379,7 @@ Problem avg_pool2d_backward_problem(const halpool_avg_pool2d_options &options, c
     }
     require(std::equal(shape.begin(), shape.begin() + grad_input.rank, grad_output.shape), HALPOOL_ERROR_INVALID_ARGUMENT,
             "the gradient of the output has shape ", list(grad_output.shape, rank), "; this problem's output is ", list(shape.data(), rank));
-    check_dtype(Op::avg_pool2d_backward, options, dtype_facts(grad_output.dtype));
+    check_dtype(Op::avg_pool2d_backward, options, grad_output.dtype);
     return make_problem(Op::avg_pool2d_backward, options, g, grad_output, grad_input);
 }
 

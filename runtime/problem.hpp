@@ -19,7 +19,9 @@ namespace halpool {
 struct TensorGeometry {
     std::array<std::int64_t, 4> shape;
     std::array<std::int64_t, 4> strides;
+    const DTypeFacts *dtype;
 
+    std::int64_t bytes() const { return elements() * static_cast<std::int64_t>(dtype->bytes); }
     std::int64_t elements() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
     // Offsets, in elements from [0, 0, 0, 0], of the lowest and the highest element.
     std::int64_t lowest() const;
@@ -38,13 +40,17 @@ bool op_built_in(Op op);
 // those of the forward pass, from `output` to `input`.
 struct Problem {
     Op op;
-    const DTypeFacts *dtype;  // of both tensors
+    const Arithmetic *arithmetic;
     TensorGeometry input, output;
     Axis y, x;
     DivisorRule rule;
     std::int64_t fixed_divisor;  // rule == fixed
+    // Of integers that stand for real numbers, else 1 and 0: a mean of real numbers is scale times that of (element - input_zero);
+    // in the output's elements, what it is above output_zero.
+    double scale;
+    std::int32_t input_zero, output_zero;
 
-    std::int64_t bytes() const { return (input.elements() + output.elements()) * static_cast<std::int64_t>(dtype->bytes); }
+    std::int64_t bytes() const { return input.bytes() + output.bytes(); }
     // The extents of the pooled tensor.
     std::int64_t windows_h() const { return (op == Op::avg_pool2d ? output : input).shape[2]; }
     std::int64_t windows_w() const { return (op == Op::avg_pool2d ? output : input).shape[3]; }

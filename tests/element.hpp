@@ -102,6 +102,16 @@ auto with_element(const std::string &name, Visit visit) {
     throw std::invalid_argument("no test knows the dtype " + name);
 }
 
+// Calls visit(In{}, Out{}) with the types of an arithmetic's input and output (halpool_kernel_info::dtype): of "u8", "qu8" or "u8_f32".
+template <class Visit>
+auto with_elements(const std::string &arithmetic, Visit visit) {
+    if (arithmetic == "f32_f16") return visit(float{}, Float16{});
+    if (arithmetic == "f32_bf16") return visit(float{}, BFloat16{});
+    if (arithmetic == "i8_f32") return visit(std::int8_t{}, float{});
+    if (arithmetic == "u8_f32") return visit(std::uint8_t{}, float{});
+    return with_element(arithmetic[0] == 'q' ? arithmetic.substr(1) : arithmetic, [&](auto element) { return visit(element, element); });
+}
+
 template <class T>
 bool is_nan(const T &element) {
     return Element<T>::kFloat && std::isnan(Element<T>::number(element));

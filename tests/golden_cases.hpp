@@ -105,6 +105,27 @@ bool agrees(const T &got_element, const T &want_element, const GoldenCase &c) {
     return std::fabs(got - want) <= c.atol + c.rtol * std::fabs(want);
 }
 
+// The same of a result of another type than PyTorch's, which is the input's: floats of fewer bits are rounded once more, and integers,
+// which PyTorch truncates, are the real means, or, quantized, the nearest to them.
+template <class Out, class T>
+bool agrees_as(const Out &got_element, const T &want_element, const GoldenCase &c, bool quantized) {
+    if constexpr (std::is_same<Out, T>::value) {
+        if (!quantized) return agrees(got_element, want_element, c);
+    }
+    const double got = Element<Out>::number(got_element), want = Element<T>::number(want_element);
+    if constexpr (Element<T>::kFloat) {
+        if (std::isnan(got) || std::isnan(want)) return std::isnan(got) && std::isnan(want);
+        const double half_ulp = std::ldexp(1.0, -Element<Out>::kDigits), most = std::ldexp(1.0 - half_ulp, Element<Out>::kMostExponent);
+        if (std::isinf(got)) return std::signbit(got) == std::signbit(want) && std::fabs(want) >= most * (1 - c.rtol);
+        const double least = std::ldexp(1.0, Element<Out>::kLeastExponent - 1 - Element<Out>::kDigits);
+        return std::isfinite(want) && std::fabs(got - want) <= c.atol + (c.rtol + half_ulp) * std::fabs(want) + least;
+    } else {
+        constexpr double kRoom = 1e-4;
+        const double magnitude = std::fabs(got), whole = std::fabs(want);
+        return magnitude >= whole - kRoom && magnitude <= whole + 1 + kRoom && (whole == 0 || std::signbit(got) == std::signbit(want));
+    }
+}
+
 struct MemoryFormat {
     const char *name;
     StridedLayout input, output;
@@ -124,16 +145,16 @@ void copy_input(const GoldenCase &c, const StridedLayout &layout, T *to) {
 }
 
 // Adds a failure at the first element that differs.
-template <class T>
-void expect_golden_output(const GoldenCase &c, const CanaryOutputOf<T> &got) {
+template <class T, class Out = T>
+void expect_golden_output(const GoldenCase &c, const CanaryOutputOf<Out> &got, bool quantized = false) {
     EXPECT_EQ(got.damage(), "");
     const StridedLayout stored{c.output.shape, c.output.strides};
     const T *const want = c.output.as<T>();
     for (std::size_t i = 0; i < stored.count(); ++i) {
         if (static_cast<std::int64_t>(i) % stored.shape.back() >= c.known_columns) continue;
         const T expected = want[stored.offset(i)];
-        if (agrees(got.value(i), expected, c)) continue;
-        ADD_FAILURE() << "element " << i << ": got " << Element<T>::number(got.value(i)) << ", PyTorch has " << Element<T>::number(expected);
+        if (agrees_as(got.value(i), expected, c, quantized)) continue;
+        ADD_FAILURE() << "element " << i << ": got " << Element<Out>::number(got.value(i)) << ", PyTorch has " << Element<T>::number(expected);
         return;
     }
 }

@@ -25,30 +25,37 @@ public:
     template <class T, class Fill>
     halpool_status run(const halpool_plan *plan, const StridedLayout &input, Flush flush, Fill fill,
                        CanaryOutputOf<T> &output, halpool_error *error) {
+        return run_from<T>(plan, input, flush, fill, output, error);
+    }
+
+    // The same, of an input of elements of another type.
+    template <class In, class T, class Fill>
+    halpool_status run_from(const halpool_plan *plan, const StridedLayout &input, Flush flush, Fill fill,
+                       CanaryOutputOf<T> &output, halpool_error *error) {
         output.refill();
         if (halpool_plan_device(plan) == HALPOOL_DEVICE_CPU) {
-            T *const first = host_.template place<T>(input, flush);
+            In *const first = host_.template place<In>(input, flush);
             fill(first);
             return halpool_plan_execute(plan, first, output.data(), nullptr, error);
         }
-        return run_on_device(plan, input, flush, fill, output, error);
+        return run_on_device<In>(plan, input, flush, fill, output, error);
     }
 
 private:
     // As in CanaryOutput: a multiple of what any device wants offsets to be.
     static constexpr std::size_t kZone = 512;
 
-    template <class T, class Fill>
+    template <class In, class T, class Fill>
     halpool_status run_on_device(const halpool_plan *plan, const StridedLayout &input, Flush flush, Fill fill,
                                  CanaryOutputOf<T> &output, halpool_error *error) {
-        std::vector<T> values(kZone + input.span());
-        std::memset(values.data(), 0xff, values.size() * sizeof(T));
+        std::vector<In> values(kZone + input.span());
+        std::memset(values.data(), 0xff, values.size() * sizeof(In));
         const std::size_t offset = flush == Flush::with_page_begin ? 0 : kZone;
         if (input.lowest() != 0) throw std::invalid_argument("no device kernel takes negative strides");
         fill(values.data() + offset);
 
         const std::int32_t device = halpool_plan_device(plan);
-        const std::size_t bytes = values.size() * sizeof(T);
+        const std::size_t bytes = values.size() * sizeof(In);
         halpool_status status = HALPOOL_OK;
         const auto create = [&](std::size_t size) {
             halpool_memory *memory = nullptr;
@@ -60,7 +67,7 @@ private:
         if (status == HALPOOL_OK)
             status = halpool_memory_upload(out.get(), 0, output.memory(), output.memory_bytes(), error);
         if (status == HALPOOL_OK)
-            status = halpool_plan_execute_memory(plan, in.get(), offset * sizeof(T), out.get(),
+            status = halpool_plan_execute_memory(plan, in.get(), offset * sizeof(In), out.get(),
                                                  output.offset_bytes(), nullptr, error);
         if (status == HALPOOL_OK)
             status = halpool_memory_download(out.get(), 0, output.memory(), output.memory_bytes(), error);

@@ -6,6 +6,7 @@
 
 #include <cctype>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -87,9 +88,9 @@ enum class Pass { forward, backward };  // of which input and output are the gra
 inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input, const StridedLayout &output,
                              const char *kernel = nullptr, const char *target = nullptr,
                              std::int32_t device = HALPOOL_DEVICE_AUTO, halpool_dtype dtype = HALPOOL_FLOAT32,
-                             Pass pass = Pass::forward) {
+                             Pass pass = Pass::forward, std::optional<halpool_dtype> output_dtype = std::nullopt) {
     const halpool_avg_pool2d_options options = problem.c_options();
-    const halpool_tensor_desc in = input.desc(dtype), out = output.desc(dtype);
+    const halpool_tensor_desc in = input.desc(dtype), out = output.desc(output_dtype.value_or(dtype));
     halpool_plan_options plan_options = HALPOOL_PLAN_OPTIONS_INIT;
     plan_options.kernel = kernel;
     plan_options.target = target;
@@ -105,8 +106,8 @@ inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input,
 // With this kernel forced, on its own device.
 inline PlanAttempt make_plan(const Problem &problem, const StridedLayout &input, const StridedLayout &output,
                              const KernelUnderTest &kernel, halpool_dtype dtype = HALPOOL_FLOAT32,
-                             Pass pass = Pass::forward) {
-    return make_plan(problem, input, output, kernel.name.c_str(), nullptr, kernel.device, dtype, pass);
+                             Pass pass = Pass::forward, std::optional<halpool_dtype> output_dtype = std::nullopt) {
+    return make_plan(problem, input, output, kernel.name.c_str(), nullptr, kernel.device, dtype, pass, output_dtype);
 }
 
 }  // namespace halpool_test

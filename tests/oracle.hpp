@@ -112,7 +112,9 @@ Exact exact_window(const Problem &problem, const Axes &a, const T *plane, std::i
         for (const std::int64_t x : columns.inside) {
             const T &element = plane[y * a.x.in + x];
             if constexpr (!Element<T>::kFloat) whole += static_cast<std::uint64_t>(static_cast<std::int64_t>(element));
-            const double value = Element<T>::number(element);
+            double value = Element<T>::number(element);
+            const halpool_quantization &q = problem.input_quantization;
+            if (q.scale != 0) value = q.scale * (value - static_cast<double>(q.zero_point));
             sum += value;
             magnitude += std::fabs(value);
         }
@@ -209,6 +211,19 @@ bool keeps_contract(const T &element, const Exact &exact) {
         return std::signbit(got) == std::signbit(exact.value) && std::fabs(static_cast<double>(exact.value)) + allowed >= beyond;
     }
     return std::isfinite(got) && std::fabs(static_cast<double>(got - exact.value)) <= allowed;
+}
+
+// Of a quantized output: a real number's nearest element. What lies so near to the middle of two that float32 cannot tell may be either.
+template <class T>
+bool keeps_quantized_contract(const T &element, const Exact &exact, const Problem &problem) {
+    using Limits = std::numeric_limits<T>;
+    const halpool_quantization &to = problem.output_quantization.scale != 0 ? problem.output_quantization : problem.input_quantization;
+    const double value = static_cast<double>(exact.value) / to.scale, room = std::ldexp(std::fabs(value), -21);
+    const auto nearest = [&](double number) {
+        const double whole = std::nearbyint(std::clamp(number, -1e6, 1e6)) + static_cast<double>(to.zero_point);
+        return static_cast<T>(std::clamp<double>(whole, Limits::min(), Limits::max()));
+    };
+    return element == nearest(value - room) || element == nearest(value + room);
 }
 
 }  // namespace halpool_test

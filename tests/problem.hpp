@@ -27,6 +27,7 @@ struct Problem {
     Ints dilation = {};  // empty: 1
     halpool_auto_pad auto_pad = HALPOOL_AUTO_PAD_NONE;
     halpool_divisor_rule divisor_rule = HALPOOL_DIVISOR_DEFAULT;
+    halpool_quantization input_quantization = {0, 0}, output_quantization = {0, 0};
 
     // Points into *this.
     halpool_avg_pool2d_options c_options() const {
@@ -47,6 +48,8 @@ struct Problem {
         c.dilation = list(dilation);
         c.auto_pad = auto_pad;
         c.divisor_rule = divisor_rule;
+        c.input_quantization = input_quantization;
+        c.output_quantization = output_quantization;
         return c;
     }
 };
@@ -65,6 +68,8 @@ inline std::ostream &operator<<(std::ostream &out, const Problem &problem) {
     if (!problem.dilation.empty()) out << " dilation " << problem.dilation;
     if (problem.auto_pad != HALPOOL_AUTO_PAD_NONE) out << " auto_pad " << problem.auto_pad;
     if (problem.divisor_rule != HALPOOL_DIVISOR_DEFAULT) out << " divisor_rule " << problem.divisor_rule;
+    for (const halpool_quantization &q : {problem.input_quantization, problem.output_quantization})
+        if (q.scale != 0) out << " scale " << q.scale << " zero point " << q.zero_point;
     if (problem.divisor_override) out << " divisor " << *problem.divisor_override;
     return out;
 }

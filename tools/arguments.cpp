@@ -133,6 +133,8 @@ AvgPool2dOptions AvgPool2dArguments::options() const {
     options.padding_end = parse_integers("padding_end", padding_end);
     options.allow_any_padding = any_padding;
     options.allow_any_dtype = any_dtype;
+    if (input_scale != 0) options.input_quantization = Quantization{input_scale, input_zero_point};
+    if (output_scale != 0) options.output_quantization = Quantization{output_scale, output_zero_point};
     options.dilation = parse_integers("dilation", dilation);
     if (!auto_pad.empty()) options.auto_pad = auto_pad == "same-upper" ? AutoPad::same_upper : AutoPad::same_lower;
     for (const auto &[name, rule] : {std::pair{"window-clipped", DivisorRule::window_clipped}, {"window-full", DivisorRule::window_full},
@@ -141,6 +143,8 @@ AvgPool2dOptions AvgPool2dArguments::options() const {
     }
     return options;
 }
+
+DType AvgPool2dArguments::result_dtype(DType input) const { return output_dtype.empty() ? input : dtype_named(output_dtype); }
 
 PlanOptions AvgPool2dArguments::plan_options() const {
     PlanOptions options;
@@ -176,6 +180,17 @@ void add_avg_pool2d_arguments(CLI::App &command, AvgPool2dArguments &arguments) 
         ->check(CLI::IsMember(dtype_names()))
         ->type_name("DTYPE");
     command.add_flag("--any-dtype", arguments.any_dtype, "Allow int8, uint8 and int32, which PyTorch refuses");
+    command.add_option("--output-dtype", arguments.output_dtype, "The result's type, where it differs: float16 or bfloat16 of float32, float32 of int8 or uint8")
+        ->check(CLI::IsMember(dtype_names()))
+        ->type_name("DTYPE");
+    const auto add_quantization = [&](const std::string &tensor, double &scale, std::int64_t &zero_point) {
+        CLI::Option *const option = command.add_option("--" + tensor + "-scale", scale, "The " + tensor + " is quantized: an element q stands for S * (q - Z)")
+                                        ->check(CLI::PositiveNumber)
+                                        ->type_name("S");
+        command.add_option("--" + tensor + "-zero-point", zero_point, "See --" + tensor + "-scale; default: 0")->needs(option)->type_name("Z");
+    };
+    add_quantization("input", arguments.input_scale, arguments.input_zero_point);
+    add_quantization("output", arguments.output_scale, arguments.output_zero_point);
     command.add_flag("--ceil-mode", arguments.ceil_mode, "Round the output size up, not down");
     command.add_flag("--no-count-include-pad", arguments.no_count_include_pad,
                      "Divide by the taps inside the image alone");

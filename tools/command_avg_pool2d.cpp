@@ -92,7 +92,7 @@ struct Pass {
 Pass forward(const PoolArguments &arguments, const TensorDesc &input, MemoryFormat format) {
     const IntList kernel_size = arguments.pool.kernel_size_list();
     const AvgPool2dOptions options = arguments.pool.options();
-    const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), input.dtype(), format);
+    const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), arguments.pool.result_dtype(input.dtype()), format);
     return {output, std::make_unique<AvgPool2dPlan>(input, output, kernel_size, options, arguments.pool.plan_options())};
 }
 
@@ -134,6 +134,7 @@ void pool(const PoolArguments &arguments) {
                    {"input_shape", input_desc.shape()},
                    {"output_shape", output_desc.shape()},
                    {"dtype", dtype_name(input_desc.dtype())},
+                   {"output_dtype", dtype_name(output_desc.dtype())},
                    {"layout", layout_name(input_desc)},
                    {"kernel", plan.kernel()},
                    {"target", plan.target()},

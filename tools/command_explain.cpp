@@ -22,7 +22,7 @@ void explain(const ExplainArguments &arguments) {
         arguments.pool.layout == "nhwc" ? MemoryFormat::channels_last : MemoryFormat::contiguous;
     const DType dtype = arguments.pool.dtype.empty() ? DType::f32 : dtype_named(arguments.pool.dtype);
     const TensorDesc input(parse_shape(arguments.shape), dtype, format);
-    const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), dtype, format);
+    const TensorDesc output(avg_pool2d_output_shape(input, kernel_size, options), arguments.pool.result_dtype(dtype), format);
     const PlanOptions plan_options = arguments.pool.plan_options();
     const auto made = [&]() -> std::unique_ptr<const Plan> {
         if (arguments.op == "avg_pool2d") return std::make_unique<AvgPool2dPlan>(input, output, kernel_size, options, plan_options);
@@ -46,6 +46,7 @@ void explain(const ExplainArguments &arguments) {
                {"input_shape", input.shape()},
                {"output_shape", output.shape()},
                {"dtype", dtype_name(dtype)},
+               {"output_dtype", dtype_name(output.dtype())},
                {"layout", format == MemoryFormat::channels_last ? "nhwc" : "nchw"},
                {"kernel", plan.kernel()},
                {"target", plan.target()},

@@ -154,6 +154,12 @@ typedef enum halpool_divisor_rule {
     HALPOOL_DIVISOR_VALID_TAPS = 3      /* its elements alone */
 } halpool_divisor_rule;
 
+/* What an integer q of a quantized tensor stands for: scale * (q - zero_point). scale 0: the tensor is not quantized. */
+typedef struct halpool_quantization {
+    double scale;       /* positive and finite */
+    int64_t zero_point; /* a value of the dtype */
+} halpool_quantization;
+
 typedef struct halpool_avg_pool2d_options {
     size_t struct_size;
     halpool_int_list kernel_size; /* 1 or 2 integers */
@@ -173,10 +179,15 @@ typedef struct halpool_avg_pool2d_options {
     halpool_int_list dilation;     /* from one element of a window to the next: 1 or 2 integers; 0 integers mean 1 */
     int32_t auto_pad;              /* a halpool_auto_pad; padding is 0 then */
     int32_t divisor_rule;          /* a halpool_divisor_rule; no divisor_override then */
+    /* Of int8 and uint8, forward: means are means of real numbers, and padding is zero. To int8 or uint8 they are rounded to the nearest
+     * (ties to even) and saturate; without output_quantization the output's is the input's, as PyTorch's. To float32 they are
+     * what they are; there, int8 and uint8 that are not quantized stand for themselves. */
+    halpool_quantization input_quantization;
+    halpool_quantization output_quantization;
 } halpool_avg_pool2d_options;
 
 #define HALPOOL_AVG_POOL2D_OPTIONS_INIT                                                                              \
-    { sizeof(halpool_avg_pool2d_options), {0, 0}, {0, 0}, {0, 0}, 0, 1, 0, 0, {0, 0}, 0, 0, 0, 0, {0, 0}, 0, 0 }
+    { sizeof(halpool_avg_pool2d_options), {0, 0}, {0, 0}, {0, 0}, 0, 1, 0, 0, {0, 0}, 0, 0, 0, 0, {0, 0}, 0, 0, {0, 0}, {0, 0} }
 
 /* The output's shape: checks the arguments as the operator does and writes input->rank extents to output_shape
  * (room for 4). No kernel is chosen. */
@@ -231,8 +242,8 @@ typedef struct halpool_plan_options {
     { sizeof(halpool_plan_options), 0, 0, HALPOOL_DEVICE_AUTO, 0, 0 }
 
 /* Checks the problem, chooses the kernel and prepares everything that does not depend on the data. `output` must have
- * the shape of halpool_avg_pool2d_output_shape and the input's dtype. plan_options may be NULL. *plan is
- * NULL on failure; destroy it with halpool_plan_destroy. */
+ * the shape of halpool_avg_pool2d_output_shape and the input's dtype; or it is float16 or bfloat16 of a float32 input, which is
+ * rounded once, or float32 of an int8 or uint8 input, whose means it holds. plan_options may be NULL. *plan is NULL on failure; destroy it with halpool_plan_destroy. */
 HALPOOL_API halpool_status halpool_plan_create_avg_pool2d(const halpool_avg_pool2d_options *options,
                                                           const halpool_tensor_desc *input,
                                                           const halpool_tensor_desc *output,
@@ -321,7 +332,8 @@ typedef struct halpool_kernel_info {
     const char *name;
     const char *target;
     const char *op;     /* "avg_pool2d", "avg_pool2d_backward" */
-    const char *dtype;  /* "f32", "f64", "f16", "bf16", "i8", "u8", "i32", "i64" */
+    const char *dtype;  /* "f32", "f64", "f16", "bf16", "i8", "u8", "i32", "i64"; quantized: "qi8", "qu8"; of one dtype that becomes
+                           another: "i8_f32", "u8_f32", "f32_f16", "f32_bf16" */
     const char *layout; /* "nchw", "nhwc", or "any" */
     const char *window; /* "generic", "2x2s2", ..., "global", or "any" */
 } halpool_kernel_info;

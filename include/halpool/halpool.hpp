@@ -202,6 +202,12 @@ enum class AutoPad { none = HALPOOL_AUTO_PAD_NONE, same_upper = HALPOOL_AUTO_PAD
 enum class DivisorRule { by_default = HALPOOL_DIVISOR_DEFAULT, window_clipped = HALPOOL_DIVISOR_WINDOW_CLIPPED,
                          window_full = HALPOOL_DIVISOR_WINDOW_FULL, valid_taps = HALPOOL_DIVISOR_VALID_TAPS };
 
+// See halpool_quantization.
+struct Quantization {
+    double scale;
+    std::int64_t zero_point;
+};
+
 // The arguments of torch.nn.functional.avg_pool2d after kernel_size, with its defaults.
 struct AvgPool2dOptions {
     IntList stride = {};  // empty: kernel_size
@@ -216,6 +222,7 @@ struct AvgPool2dOptions {
     AutoPad auto_pad = AutoPad::none;
     IntList dilation = 1;
     DivisorRule divisor_rule = DivisorRule::by_default;
+    std::optional<Quantization> input_quantization = std::nullopt, output_quantization = std::nullopt;  // see halpool_avg_pool2d_options
 
     // The C structure; it points into *this and into kernel_size, which must outlive it.
     halpool_avg_pool2d_options c_options(const IntList &kernel_size) const noexcept {
@@ -233,6 +240,8 @@ struct AvgPool2dOptions {
         c.auto_pad = static_cast<std::int32_t>(auto_pad);
         c.dilation = dilation.list();
         c.divisor_rule = static_cast<std::int32_t>(divisor_rule);
+        if (input_quantization) c.input_quantization = {input_quantization->scale, input_quantization->zero_point};
+        if (output_quantization) c.output_quantization = {output_quantization->scale, output_quantization->zero_point};
         return c;
     }
 };

@@ -98,5 +98,28 @@ TEST_F(DTypes, ExplainNamesTheKernelOfAnOperatorAndADtype) {
     for (const nlohmann::json &candidate : report["candidates"]) EXPECT_NE(candidate["kernel"].get<std::string>().find("bf16"), std::string::npos);
 }
 
+TEST_F(DTypes, ThePoolOfQuantizedBytesIsWrittenAsBytesOrAsFloats) {
+    const std::string in = scratch_.write("in.npy", npy_bytes(npy_header("|u1", square), bytes_of(std::vector<std::uint8_t>{10, 12, 14, 17})));
+    const auto result_of = [&](const std::vector<std::string> &options) {
+        std::vector<std::string> arguments{"avg_pool2d", in, scratch_.path("out.npy"), "--kernel-size", "2", "--input-scale", "0.5", "--input-zero-point", "10"};
+        arguments.insert(arguments.end(), options.begin(), options.end());
+        EXPECT_TRUE(succeeded(run_halpool(arguments)));
+        const std::string file = scratch_.read("out.npy");
+        return file.substr(10 + static_cast<unsigned char>(file[8]) + 256u * static_cast<unsigned char>(file[9]));
+    };
+    EXPECT_EQ(result_of({}), std::string(1, 13));
+    EXPECT_EQ(result_of({"--output-scale", "0.25", "--output-zero-point", "3"}), std::string(1, 9));
+    const float mean = 1.625f;
+    EXPECT_EQ(result_of({"--output-dtype", "float32"}), std::string(reinterpret_cast<const char *>(&mean), sizeof mean));
+    EXPECT_TRUE(is_refused(run_halpool({"avg_pool2d", in, scratch_.path("new.npy"), "--kernel-size", "2", "--input-scale", "0.5", "--input-zero-point", "300"}),
+                           "zero_point is 300"));
+}
+
+TEST_F(DTypes, OptionsBeyondPyTorchReachTheLibrary) {
+    EXPECT_EQ(run<float>({"avg_pool2d"}, "<f4", "(1, 1, 1, 4)", {1, 2, 3, 4}, {"--kernel-size", "1,3", "--stride", "1,2", "--auto-pad", "same-lower", "--divisor-rule", "valid-taps"}),
+              (std::vector<float>{1.5f, 3}));
+    EXPECT_EQ(run<float>({"avg_pool2d"}, "<f4", "(1, 1, 1, 4)", {1, 2, 3, 4}, {"--kernel-size", "1,2", "--stride", "1", "--dilation", "1,3"}), (std::vector<float>{2.5f}));
+}
+
 }  // namespace
 }  // namespace halpool_test

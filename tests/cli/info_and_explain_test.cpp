@@ -94,7 +94,7 @@ std::vector<std::string> call_with(const std::vector<std::string> &more) {
 TEST(Explain, JsonHasOneChosenCandidateAndAReasonForEach) {
     for (const char *layout : {"nchw", "nhwc"}) {
         const Json plan = json_of(call_with({"--layout", layout}));
-        EXPECT_EQ(keys(plan), (std::set<std::string>{"op", "dtype", "input_shape", "output_shape", "layout", "kernel",
+        EXPECT_EQ(keys(plan), (std::set<std::string>{"op", "dtype", "output_dtype", "input_shape", "output_shape", "layout", "kernel",
                                                      "target", "device", "candidates"}));
         EXPECT_EQ(plan["device"], "cpu");
         EXPECT_EQ(plan["op"], "avg_pool2d");

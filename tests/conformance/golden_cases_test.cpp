@@ -83,17 +83,17 @@ const std::vector<GoldenCase> &golden_cases_in_fours() {
 
 class GoldenCases : public ::testing::TestWithParam<KernelUnderTest> {
 public:
-    template <class T>
+    template <class T, class Out>
     void agree_with_pytorch();
 };
 
 TEST_P(GoldenCases, AgreeWithPyTorchOnThisKernelInEveryMemoryFormat) {
     const KernelUnderTest &kernel = GetParam();
     if (!kernel.available) GTEST_SKIP() << kernel.target << ": " << kernel.target_reason;
-    with_element(kernel.dtype, [&](auto element) { agree_with_pytorch<decltype(element)>(); });
+    with_elements(kernel.dtype, [&](auto from, auto to) { agree_with_pytorch<decltype(from), decltype(to)>(); });
 }
 
-template <class T>
+template <class T, class Out>
 void GoldenCases::agree_with_pytorch() {
     const KernelUnderTest &kernel = GetParam();
     GuardedExecution execution;
@@ -104,13 +104,15 @@ void GoldenCases::agree_with_pytorch() {
     for (const GoldenCase &c : cases_of<T>()) cases.push_back(&c);
     for (std::size_t i = 0; in_fours && i < golden_cases_in_fours().size(); ++i)
         cases.push_back(&golden_cases_in_fours()[i]);
+    const bool quantized = kernel.dtype[0] == 'q';
     for (const GoldenCase *each : cases) {
-        const GoldenCase &c = *each;
+        GoldenCase c = *each;
+        if (quantized) c.problem.input_quantization = {1, 0};
         const std::vector<MemoryFormat> formats = memory_formats(c);
         for (std::size_t f = 0; f < formats.size(); ++f) {
             const MemoryFormat &format = formats[f];
             SCOPED_TRACE(::testing::Message() << c.name << ", " << format.name << ": " << c.problem);
-            const PlanAttempt attempt = make_plan(c.problem, format.input, format.output, kernel, Element<T>::kDtype);
+            const PlanAttempt attempt = make_plan(c.problem, format.input, format.output, kernel, Element<T>::kDtype, Pass::forward, Element<Out>::kDtype);
             if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) {
                 EXPECT_FALSE(kernel.is_reference())
                     << "the reference kernel takes every problem: " << attempt.error.message;
@@ -124,14 +126,14 @@ void GoldenCases::agree_with_pytorch() {
             ASSERT_EQ(halpool_plan_target(attempt.plan.get()), kernel.target);
             ASSERT_EQ(halpool_plan_device(attempt.plan.get()), kernel.device);
 
-            CanaryOutputOf<T> output(format.output);
+            CanaryOutputOf<Out> output(format.output);
             for (const Flush flush : kBothFlushes) {
                 SCOPED_TRACE(name(flush));
                 const auto fill = [&](T *input) { copy_input(c, format.input, input); };
                 halpool_error error;
-                ASSERT_EQ(execution.run(attempt.plan.get(), format.input, flush, fill, output, &error), HALPOOL_OK)
+                ASSERT_EQ(execution.run_from<T>(attempt.plan.get(), format.input, flush, fill, output, &error), HALPOOL_OK)
                     << error.message;
-                expect_golden_output(c, output);
+                expect_golden_output<T>(c, output, quantized);
             }
             ++executed;
             ++executed_by_format[f];
@@ -210,7 +212,7 @@ void expect_agreement_on_the_chosen_kernel() {
             halpool_error error;
             ASSERT_EQ(halpool_avg_pool2d(&options, &in, input, &out, output.data(), &error), HALPOOL_OK)
                 << error.message;
-            expect_golden_output(c, output);
+            expect_golden_output<T>(c, output);
         }
 }
 

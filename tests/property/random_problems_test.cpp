@@ -37,7 +37,7 @@ std::vector<Slice> slices_of(std::int32_t device, std::int64_t default_cases, in
 
 std::vector<Slice> slices_of_other_dtypes() {
     std::vector<Slice> all;
-    for (const char *dtype : {"f64", "f16", "bf16", "i8", "u8", "i32", "i64"}) all.push_back({HALPOOL_DEVICE_CPU, dtype, Pass::forward, 600, 0, 1});
+    for (const char *dtype : {"f64", "f16", "bf16", "i8", "u8", "i32", "i64", "qi8", "qu8", "i8_f32", "u8_f32", "f32_f16", "f32_bf16"}) all.push_back({HALPOOL_DEVICE_CPU, dtype, Pass::forward, 600, 0, 1});
     return all;
 }
 
@@ -66,12 +66,29 @@ std::int64_t from_environment(const char *variable, std::int64_t otherwise) {
     return value == nullptr || *value == '\0' ? otherwise : std::strtoll(value, nullptr, 10);
 }
 
+// Of tensors of bytes: quantized results, or ones that may be.
 template <class T>
-void expect_exact(const std::vector<Exact> &exact, const CanaryOutputOf<T> &got) {
+void choose_quantization(Random &random, bool result_too, Problem &problem) {
+    const auto any = [&] {
+        return halpool_quantization{std::ldexp(1 + random.unit(), static_cast<int>(random.between(-9, 2))),
+                                    random.between(std::numeric_limits<T>::min(), std::numeric_limits<T>::max())};
+    };
+    if (result_too || random.one_in(2)) problem.input_quantization = any();
+    if (result_too && random.one_in(2)) problem.output_quantization = any();
+}
+
+template <class T>
+void expect_exact(const Problem &problem, const std::vector<Exact> &exact, const CanaryOutputOf<T> &got, bool quantized) {
     EXPECT_EQ(got.damage(), "");
     ASSERT_EQ(exact.size(), got.layout().count());
     for (std::size_t i = 0; i < exact.size(); ++i) {
-        if (keeps_contract(got.value(i), exact[i])) continue;
+        const bool kept = [&] {
+            if constexpr (sizeof(T) == 1) {
+                if (quantized) return keeps_quantized_contract(got.value(i), exact[i], problem);
+            }
+            return keeps_contract(got.value(i), exact[i]);
+        }();
+        if (kept) continue;
         ADD_FAILURE() << "element " << i << ": got " << Element<T>::number(got.value(i)) << ", exact " << exact[i].value
                       << ", quotient " << exact[i].quotient << ", allowed error " << allowed_error<T>(exact[i]) << ", taps " << exact[i].taps;
         return;
@@ -80,15 +97,15 @@ void expect_exact(const std::vector<Exact> &exact, const CanaryOutputOf<T> &got)
 
 class RandomProblems : public ::testing::TestWithParam<Slice> {
 public:
-    template <class T>
+    template <class T, class Out>
     void keep_the_contract();
 };
 
 TEST_P(RandomProblems, KeepTheAccuracyContractOnEveryKernelThatTakesThem) {
-    with_element(GetParam().dtype, [&](auto element) { keep_the_contract<decltype(element)>(); });
+    with_elements(GetParam().dtype, [&](auto from, auto to) { keep_the_contract<decltype(from), decltype(to)>(); });
 }
 
-template <class T>
+template <class T, class Out>
 void RandomProblems::keep_the_contract() {
     const auto seed = static_cast<std::uint64_t>(from_environment("HALPOOL_PROPERTY_SEED", 20261123));
     const Slice slice = GetParam();
@@ -112,6 +129,11 @@ void RandomProblems::keep_the_contract() {
         if (only >= 0 ? number != only : number % slice.slices != slice.number) continue;
         RandomCase c = forward ? random_case(seed, number, !on_cpu) : random_backward_case(seed, number);
         c.problem.allow_any_dtype = true;
+        const bool quantized = slice.dtype[0] == 'q';
+        if constexpr (sizeof(T) == 1) {
+            Random scales(seed + static_cast<std::uint64_t>(number));
+            if (quantized || !std::is_same<T, Out>::value) choose_quantization<T>(scales, quantized, c.problem);
+        }
         const Ints shape = output_shape(c.problem);
         SCOPED_TRACE(::testing::Message()
                      << "HALPOOL_PROPERTY_SEED=" << seed << " HALPOOL_PROPERTY_CASE=" << number << ": "
@@ -133,11 +155,11 @@ void RandomProblems::keep_the_contract() {
         const auto fill = [&](T *input) {
             for (std::size_t i = 0; i < values.size(); ++i) input[c.input.offset(i)] = values[i];
         };
-        CanaryOutputOf<T> output(c.output);
+        CanaryOutputOf<Out> output(c.output);
         Random random(seed ^ static_cast<std::uint64_t>(number));
         for (const KernelUnderTest &kernel : kernels) {
             SCOPED_TRACE(kernel.name);
-            const PlanAttempt attempt = make_plan(c.problem, c.input, c.output, kernel, Element<T>::kDtype, slice.pass);
+            const PlanAttempt attempt = make_plan(c.problem, c.input, c.output, kernel, Element<T>::kDtype, slice.pass, Element<Out>::kDtype);
             if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) {
                 ASSERT_FALSE(kernel.is_reference()) << "the reference refused: " << attempt.error.message;
                 continue;
@@ -148,10 +170,10 @@ void RandomProblems::keep_the_contract() {
 
             const std::size_t flush = static_cast<std::size_t>(random.between(0, 1));
             halpool_error error;
-            ASSERT_EQ(execution.run(attempt.plan.get(), c.input, kBothFlushes[flush], fill, output, &error),
+            ASSERT_EQ(execution.run_from<T>(attempt.plan.get(), c.input, kBothFlushes[flush], fill, output, &error),
                       HALPOOL_OK)
                 << error.message;
-            expect_exact(exact, output);
+            expect_exact(c.problem, exact, output, quantized);
             if (HasFailure()) return;
             if (!on_cpu) continue;
             const auto whole = output.all_bits();

@@ -64,6 +64,8 @@ enum KernelArgument : int {
     kBorder,        // int32: Border
     kUniform,       // int32: 1 when all windows have one divisor
     kPitch,         // int32: WindowClass::lines: floats from a column to the next
+    kInputZero,     // int32: Problem::input_zero: what an element that is zero has
+    kOutputZero,
     kPositiveZero,  // factor (see Factors): +0.0, added last so that a sum of -0.0 gives +0.0 (a constant would be folded away)
     kDivisorX,      // KernelBuffer factor[output width]; a window's divisor is divisor_y[y] * divisor_x[x]
     kDivisorY,      // KernelBuffer factor[output height]
@@ -75,7 +77,7 @@ enum KernelArgument : int {
 };
 inline constexpr const char *kKernelArgumentNames[kKernelArgumentCount] = {
     "user_context", "input",  "kernel_h",      "kernel_w",  "stride_h",  "stride_w",   "pad_top", "pad_left",
-    "dilation_h", "dilation_w", "border",       "uniform", "pitch", "positive_zero", "divisor_x", "divisor_y", "reciprocal", "output"};
+    "dilation_h", "dilation_w", "border",       "uniform", "pitch", "input_zero", "output_zero", "positive_zero", "divisor_x", "divisor_y", "reciprocal", "output"};
 
 
 // The arguments of a kernel that runs on another device than the CPU. Divisors are computed from integers in the kernel:
@@ -194,7 +196,8 @@ constexpr bool same_name(const char *a, const char *b) {
     return *a == *b;
 }
 
-// What generators/ and the runtime both conclude of a dtype (KernelRow::dtype). fixed: of kernels for fixed windows, of bytes
+// What generators/ and the runtime both conclude of an arithmetic (KernelRow::dtype): of elements of one dtype ("u8"), of
+// quantized ones ("qu8"), or of some that become others ("u8_f32"). fixed: of kernels for fixed windows, of bytes
 // at most kMostByteTaps.
 constexpr bool are_bytes(const char *dtype) { return same_name(dtype, "i8") || same_name(dtype, "u8"); }
 
@@ -204,9 +207,14 @@ constexpr Factors factors_of(const char *dtype, bool fixed) {
     return same_name(dtype, "f64") || same_name(dtype, "i32") ? Factors::f64 : Factors::f32;
 }
 
+// Of bytes whose means are real numbers.
+constexpr bool are_real_bytes(const char *dtype) {
+    return same_name(dtype, "qi8") || same_name(dtype, "qu8") || same_name(dtype, "i8_f32") || same_name(dtype, "u8_f32");
+}
+
 // Taps that a window's sum may have: bytes are summed in 32 bits, and sums of int32 below 2^50 are divided exactly. 0: any.
 constexpr std::int64_t most_taps(const char *dtype) {
-    return same_name(dtype, "i32") ? std::int64_t{1} << 19 : are_bytes(dtype) ? std::int64_t{1} << 23 : 0;
+    return same_name(dtype, "i32") ? std::int64_t{1} << 19 : are_bytes(dtype) || are_real_bytes(dtype) ? std::int64_t{1} << 23 : 0;
 }
 
 using KernelEntry = int (*)(void **arguments);

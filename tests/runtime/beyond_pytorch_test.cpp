@@ -1,0 +1,176 @@
+// What PyTorch's avg_pool2d has not: dilation, SAME padding, rules for the divisor, quantized tensors, results of another dtype.
+#include <halpool/halpool.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace halpool_test {
+namespace {
+
+using halpool::AvgPool2dOptions;
+using halpool::DType;
+using halpool::TensorDesc;
+
+template <class Out, class In>
+std::vector<Out> pooled(DType from, const std::vector<In> &values, const halpool::Shape &shape, const halpool::IntList &kernel_size, DType to,
+                        const AvgPool2dOptions &options) {
+    const TensorDesc input(shape, from), output(halpool::avg_pool2d_output_shape(input, kernel_size, options), to);
+    std::size_t count = 1;
+    for (const std::int64_t extent : output.shape()) count *= static_cast<std::size_t>(extent);
+    std::vector<Out> result(count);
+    halpool::avg_pool2d({values.data(), input}, {result.data(), output}, kernel_size, options);
+    return result;
+}
+
+std::vector<float> pooled(const std::vector<float> &values, const halpool::Shape &shape, const halpool::IntList &kernel_size, const AvgPool2dOptions &options) {
+    return pooled<float>(DType::f32, values, shape, kernel_size, DType::f32, options);
+}
+
+// What is refused, and in which words.
+template <class Call>
+void expect_refused(const std::string &words, const Call &call) {
+    try {
+        call();
+        ADD_FAILURE() << "not refused: " << words;
+    } catch (const halpool::Error &error) {
+        EXPECT_EQ(error.status(), HALPOOL_ERROR_INVALID_ARGUMENT);
+        EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+}
+
+TEST(Dilation, IsTheDistanceOfAWindowsElements) {
+    AvgPool2dOptions options;
+    options.stride = 1;
+    options.dilation = {1, 2};
+    EXPECT_EQ(pooled({1, 2, 4, 8, 16}, {1, 1, 5}, {1, 2}, options), (std::vector<float>{2.5f, 5, 10}));
+    options.dilation = {1, 3};
+    options.padding = {0, 1};
+    options.count_include_pad = false;
+    // The outer windows have one element inside: [pad, 4], [1, 8], [2, 16], [4, pad].
+    EXPECT_EQ(pooled({1, 2, 4, 8, 16}, {1, 1, 5}, {1, 2}, options), (std::vector<float>{4, 4.5f, 9, 4}));
+    options.dilation = {0, 1};
+    expect_refused("dilation should be greater than zero, but got dilationH: 0 dilationW: 1", [&] { pooled({1, 2}, {1, 1, 2}, {1, 2}, options); });
+    options.dilation = {1, 1, 1};
+    expect_refused("dilation must either be a single int, or a tuple of two ints", [&] { pooled({1, 2}, {1, 1, 2}, {1, 2}, options); });
+    options.dilation = {1, 2};
+    options.padding = {0, 2};
+    expect_refused("pad should be at most half of effective kernel size, but got pad=2, kernel_size=2 and dilation=2",
+                   [&] { pooled({1, 2, 3}, {1, 1, 3}, {1, 2}, options); });
+}
+
+TEST(AutoPad, GivesAsManyWindowsAsStridesTheOddOneAtTheEndOrTheBeginning) {
+    AvgPool2dOptions options;
+    options.stride = 2;
+    options.count_include_pad = false;
+    options.auto_pad = halpool::AutoPad::same_upper;
+    EXPECT_EQ(pooled({1, 2, 3, 4}, {1, 1, 4}, {1, 3}, options), (std::vector<float>{2, 3.5f}));
+    options.auto_pad = halpool::AutoPad::same_lower;
+    EXPECT_EQ(pooled({1, 2, 3, 4}, {1, 1, 4}, {1, 3}, options), (std::vector<float>{1.5f, 3}));
+    options.padding = 1;
+    expect_refused("auto_pad computes the padding: padding must be 0", [&] { pooled({1, 2, 3, 4}, {1, 1, 4}, {1, 3}, options); });
+    options.padding = 0;
+    options.auto_pad = static_cast<halpool::AutoPad>(3);
+    expect_refused("auto_pad is 3, which is not one of halpool_auto_pad", [&] { pooled({1, 2, 3, 4}, {1, 1, 4}, {1, 3}, options); });
+}
+
+TEST(DivisorRules, DifferWhereAWindowIsCut) {
+    AvgPool2dOptions options;
+    options.stride = 2;
+    options.padding = {0, 1};
+    options.ceil_mode = true;
+    const auto by = [&](halpool::DivisorRule rule) {
+        options.divisor_rule = rule;
+        return pooled({12, 12, 12, 12}, {1, 1, 4}, {1, 3}, options);  // [pad, 12, 12], [12, 12, 12] .. [12, pad] of a window cut after it
+    };
+    EXPECT_EQ(by(halpool::DivisorRule::by_default), by(halpool::DivisorRule::window_clipped));
+    EXPECT_EQ(by(halpool::DivisorRule::window_clipped), (std::vector<float>{8, 12, 6}));
+    EXPECT_EQ(by(halpool::DivisorRule::window_full), (std::vector<float>{8, 12, 4}));
+    EXPECT_EQ(by(halpool::DivisorRule::valid_taps), (std::vector<float>{12, 12, 12}));
+    options.divisor_override = 2;
+    expect_refused("divisor_override and divisor_rule both say what to divide by", [&] { by(halpool::DivisorRule::window_full); });
+    options.divisor_override.reset();
+    expect_refused("divisor_rule is 4, which is not one of halpool_divisor_rule", [&] { by(static_cast<halpool::DivisorRule>(4)); });
+}
+
+// Real numbers 0, 1, 2, 3.5.
+const std::vector<std::uint8_t> quantized{10, 12, 14, 17};
+
+TEST(Quantization, RoundsMeansOfRealNumbersToEven) {
+    AvgPool2dOptions options;
+    options.input_quantization = halpool::Quantization{0.5, 10};
+    const auto quantized_mean = [&] { return pooled<std::uint8_t>(DType::u8, quantized, {1, 1, 2, 2}, 2, DType::u8, options); };
+    EXPECT_EQ(quantized_mean(), (std::vector<std::uint8_t>{13}));  // 1.625 is 3.25 steps; the output's quantization is the input's
+    options.output_quantization = halpool::Quantization{0.25, 3};
+    EXPECT_EQ(quantized_mean(), (std::vector<std::uint8_t>{9}));  // 6.5 steps
+    options.output_quantization = halpool::Quantization{0.001, 3};
+    EXPECT_EQ(quantized_mean(), (std::vector<std::uint8_t>{255}));
+    EXPECT_EQ(pooled<float>(DType::u8, quantized, {1, 1, 2, 2}, 2, DType::f32, [] {
+                  AvgPool2dOptions to_float;
+                  to_float.input_quantization = halpool::Quantization{0.5, 10};
+                  return to_float;
+              }()),
+              std::vector<float>{1.625f});
+}
+
+TEST(Quantization, PaddingStandsForZero) {
+    AvgPool2dOptions options;
+    options.padding = 1;
+    options.input_quantization = halpool::Quantization{0.5, 10};
+    // A window each: 0, 2, 4 and 7 steps of one half, divided by 4.
+    EXPECT_EQ(pooled<std::uint8_t>(DType::u8, quantized, {1, 1, 2, 2}, 2, DType::u8, options), (std::vector<std::uint8_t>{10, 10, 11, 12}));
+    options.padding = 2;
+    options.stride = 2;
+    options.allow_any_padding = true;
+    const auto with_empty_windows = pooled<std::uint8_t>(DType::u8, quantized, {1, 1, 2, 2}, 2, DType::u8, options);
+    EXPECT_EQ(with_empty_windows, (std::vector<std::uint8_t>{10, 10, 10, 10, 13, 10, 10, 10, 10}));
+}
+
+TEST(Quantization, IsRefusedWhereItMakesNoSense) {
+    const auto refused = [](const std::string &words, DType from, DType to, halpool::Quantization in, halpool::Quantization out) {
+        AvgPool2dOptions options;
+        options.allow_any_dtype = true;
+        if (in.scale != 0) options.input_quantization = in;
+        if (out.scale != 0) options.output_quantization = out;
+        const TensorDesc input({1, 1, 4, 4}, from), output({1, 1, 2, 2}, to);
+        expect_refused(words, [&] { halpool::AvgPool2dPlan(input, output, 2, options); });
+    };
+    constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInfinity = std::numeric_limits<double>::infinity();
+    refused("input_quantization is for int8 and uint8; the input is float32", DType::f32, DType::f32, {1, 0}, {0, 0});
+    refused("output_quantization is for int8 and uint8; the output is float32", DType::u8, DType::f32, {1, 0}, {1, 0});
+    refused("output_quantization needs an input_quantization", DType::u8, DType::u8, {0, 0}, {1, 0});
+    refused("input_quantization.scale is -1; it must be positive and finite", DType::u8, DType::u8, {-1, 0}, {0, 0});
+    refused("input_quantization.scale is nan", DType::u8, DType::u8, {kNan, 0}, {0, 0});
+    refused("output_quantization.scale is inf", DType::u8, DType::u8, {1, 0}, {kInfinity, 0});
+    refused("input_quantization.zero_point is 256; that of uint8 lies in [0, 255]", DType::u8, DType::u8, {1, 256}, {0, 0});
+    refused("output_quantization.zero_point is -129; that of int8 lies in [-128, 127]", DType::i8, DType::i8, {1, 0}, {1, -129});
+    refused("the scales give a factor of", DType::i8, DType::i8, {1e-300, 0}, {1e300, 0});
+    refused("the output is uint8 and the input int8; they must be the same", DType::i8, DType::u8, {1, 0}, {1, 0});
+    AvgPool2dOptions options;
+    options.input_quantization = halpool::Quantization{1, 0};
+    const TensorDesc gradient({1, 1, 2, 2}, DType::u8), input({1, 1, 4, 4}, DType::u8);
+    options.allow_any_dtype = true;
+    expect_refused("gradients are not quantized", [&] { halpool::AvgPool2dBackwardPlan(gradient, input, 2, options); });
+}
+
+TEST(ResultsOfAnotherDType, AreRoundedOnceOrExact) {
+    EXPECT_EQ(pooled<std::uint16_t>(DType::f32, std::vector<float>{1, 2, 3, 4}, {1, 1, 2, 2}, 2, DType::f16, {}), std::vector<std::uint16_t>{0x4100});
+    EXPECT_EQ(pooled<std::uint16_t>(DType::f32, std::vector<float>{1, 2, 3, 4}, {1, 1, 2, 2}, 2, DType::bf16, {}), std::vector<std::uint16_t>{0x4020});
+    AvgPool2dOptions options;
+    options.allow_any_dtype = true;
+    EXPECT_EQ(pooled<float>(DType::u8, quantized, {1, 1, 2, 2}, 2, DType::f32, options), std::vector<float>{13.25f});
+    // PyTorch's refusal of bytes stays the default.
+    options.allow_any_dtype = false;
+    EXPECT_THROW(pooled<float>(DType::u8, quantized, {1, 1, 2, 2}, 2, DType::f32, options), halpool::Error);
+    const TensorDesc doubles({1, 1, 4, 4}, DType::f64), floats({1, 1, 2, 2}, DType::f32), words({1, 1, 2, 2}, DType::f16);
+    expect_refused("the output is float32 and the input float64; they must be the same, or float16 or bfloat16 of float32, or float32 of int8 or uint8",
+                   [&] { halpool::AvgPool2dPlan(doubles, floats, 2); });
+    expect_refused("the gradient of the input is float64 and the gradient of the output float16; they must be the same",
+                   [&] { halpool::AvgPool2dBackwardPlan(words, doubles, 2); });
+}
+
+}  // namespace
+}  // namespace halpool_test
