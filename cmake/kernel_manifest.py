@@ -323,10 +323,10 @@ def read_dtypes(schedules):
     return read(os.path.join(schedules, "dtypes.json"))
 
 
-def derived_schedule(kernel, window, like, lanes):
+def derived_schedule(kernel, window, like, lanes, template):
     """The schedule of a dtype's kernel that has none of its own, from that of f32, `like`. lanes: of dtypes.json."""
-    if like is None:
-        return None
+    if like is None or template == "gpu":
+        return like
     own = {name: value for name, value in like.items() if name not in ("wide_vector", "most_channels")}
     own["vector"] = max(1, like["vector"] * lanes[0] // lanes[1])
     if window == "fixed" and kernel["layout"] == "nchw" and kernel["op"] == "avg_pool2d":  # these are computed in tiles of rows alone
@@ -365,7 +365,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
     template = "gpu" if "device" in facts else "cpu"
     known = PARAMETERS[template]
     schedules_of_target = read(schedule_path)
-    scheduled, only = schedules_of_target.get("kernels", {}), schedules_of_target.get("only", {})
+    scheduled, only = schedules_of_target.get("kernels", {}), facts.get("only", {})
     dtypes = [dtype for dtype in dtypes if dtype in only.get("dtypes", known_dtypes)]
     ops = [op for op in ops if op in only.get("ops", OPS)]
     every = read(kernels_path)[template]
@@ -373,7 +373,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
         family, like = family_of(kernel), family_of(dict(kernel, dtype="f32", pairs=False))
         if family not in scheduled and like in scheduled and kernel["dtype"] != "f32":
             window = parse_window(kernel["window"], kernel["layout"], kernels_path)[0]
-            scheduled[family] = derived_schedule(kernel, window, scheduled[like], known_dtypes[kernel["dtype"]]["lanes"])
+            scheduled[family] = derived_schedule(kernel, window, scheduled[like], known_dtypes[kernel["dtype"]]["lanes"], template)
     families = {workload.family for workload in workloads}
     for family in tuned:
         if family not in scheduled and (template == "gpu" or family not in families):
@@ -454,7 +454,7 @@ def row(kernel):
 def table_source(target, facts, kernels):
     op = "avg_pool2d"
     lines = [GENERATED, "#include <halpool/internal/kernel_convention.h>", "", 'extern "C" {']
-    lines += [f"int {kernel['function']}_argv(void **);" for kernel in kernels if not kernel.get("shared")]
+    lines += dict.fromkeys(f"int {kernel['function']}_argv(void **);" for kernel in kernels)
     lines += ["}", "", "namespace {", "", "const char *const required[] = {"]
     lines += [f'    "{feature}",' for feature in facts["requires"]]
     lines += ["    nullptr};", ""]
@@ -580,6 +580,12 @@ def main():
         facts = known[target]
         kernels = kernels_of(target, facts, arguments.schedules, document["systems"][system], workloads, *tuned.get(target, ({}, {})), dtypes, layouts, ops)
         halide = "-".join(filter(None, (stub, facts["features"])))
+        # What another target's kernels are to the instruction is not emitted again: the table refers to those.
+        same = facts.get("same_kernels", {})
+        if same.get("as") in wanted and not {target, same["as"]} & set(tuned):
+            for kernel in kernels:
+                if kernel["dtype"] not in same["but"]:
+                    kernel.update(shared=True, function=kernel["function"].removesuffix(identifier(target)) + identifier(same["as"]))
         for kernel in kernels:
             if kernel.get("shared"):
                 continue

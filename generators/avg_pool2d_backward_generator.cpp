@@ -1,5 +1,7 @@
 // The generator of average pooling's backward pass: gathers, for each element, the gradients of the windows that cover it.
+#include "device_arguments.hpp"
 #include "element_type.hpp"
+#include "gpu_schedule.hpp"
 #include "pool_algorithm.hpp"
 #include "scalable_vectors.hpp"
 
@@ -24,16 +26,29 @@ public:
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> vector{"vector", 8}, channel_vectors{"channel_vectors", 1};
 
+    GeneratorParam<int> tile_rows{"tile_rows", 1}, threads{"threads", 128};  // of device kernels
+
     // In the order of kernel_convention.h; configure() adds what lies between these and the output.
     Input<Buffer<void, 4>> input{"input"};
-    Input<int> pad_top{"pad_top"}, pad_left{"pad_left"}, border{"border"}, uniform{"uniform"};
-    Input<int> windows_h{"windows_h"}, windows_w{"windows_w"}, step_h{"step_h"}, step_w{"step_w"};
     Output<Buffer<void, 4>> output{"output"};
 
     void configure() {
         const ElementType element = element_type();
         input.set_type(element.stored);
         output.set_type(element.stored);
+        const auto add_int = [this](const char *name) { return add_input<int>(name); };
+        if (on_device()) {
+            for (auto [value, name] : {std::pair{&kernel_h, "kernel_h"}, {&kernel_w, "kernel_w"}, {&stride_h, "stride_h"}, {&stride_w, "stride_w"},
+                                       {&pad_top, "pad_top"}, {&pad_left, "pad_left"}, {&dilation_h, "dilation_h"}, {&dilation_w, "dilation_w"}, {&border, "border"}}) {
+                added.add(*value, add_int(name));
+            }
+            device.add(add_int, [this](const char *name) { return add_input<float>(name); });
+            return;
+        }
+        for (auto [value, name] : {std::pair{&pad_top, "pad_top"}, {&pad_left, "pad_left"}, {&border, "border"}, {&uniform, "uniform"},
+                                   {&windows_h, "windows_h"}, {&windows_w, "windows_w"}, {&step_h, "step_h"}, {&step_w, "step_w"}}) {
+            added.add(*value, add_int(name));
+        }
         positive_zero = add_input<Expr>("positive_zero", element.factor);
         for (auto [table, name] : {std::pair{&first_x, "first_x"}, {&end_x, "end_x"}, {&first_y, "first_y"}, {&end_y, "end_y"}}) {
             *table = add_input<Buffer<>>(name, Int(32), 1);
@@ -44,32 +59,42 @@ public:
     }
 
     void generate() {
-        const std::vector<Internal::AbstractGenerator::ArgInfo> arguments = arginfos();
-        _halide_user_assert(arguments.size() + 1 == kBackwardKernelArgumentCount) << "the arguments must be those of kernel_convention.h\n";
-        for (std::size_t i = 0; i < arguments.size(); ++i) {
-            _halide_user_assert(arguments[i].name == kBackwardKernelArgumentNames[i + 1])
-                << arguments[i].name << " must be " << kBackwardKernelArgumentNames[i + 1] << " (kernel_convention.h)\n";
+        if (on_device()) {
+            check_convention(kDeviceKernelArgumentNames);
+            device.read();
+        } else {
+            check_convention(kBackwardKernelArgumentNames);
         }
+        added.read();
         const ElementType element = element_type();
         gradient(v.order(layout)) = element.widened(input(v.arguments(layout)));
         problem.layout = layout;
         problem.sum = element.sum;
+        problem.on_device = on_device();
+        if (on_device()) find_windows();
         if (window == Window::fixed) {
             fixed_sum();
         } else if (window == Window::global) {
             Expr g = layout == Layout::nchw ? gradient(0, 0, v.c, v.n) : gradient(v.c, 0, 0, v.n);
             sum(v.order(layout)) = divided(share(g, 0, 0));
+        } else if (on_device()) {
+            many = windows_sum(false);
+            sum(v.order(layout)) = divided(many.sum(v.arguments(layout)));
         } else {
             few = windows_sum(true);
             many = windows_sum(false);
             sum(v.order(layout)) = divided(select(is_few(), few.sum(v.arguments(layout)), many.sum(v.arguments(layout))));
         }
         Expr total = sum(v.arguments(layout));
-        output(v.order(layout)) = element.is_float() ? element.rounded(total + *positive_zero)
+        output(v.order(layout)) = element.is_float() ? element.rounded(total + (on_device() ? cast(element.sum, device.positive_zero) : Expr(*positive_zero)))
                                   : element.stored.bits() < 64 ? saturating_cast(element.stored, total) : cast(element.stored, total);
     }
 
     void schedule() {
+        if (on_device()) {
+            schedule_for_device();
+            return;
+        }
         const bool nhwc = layout == Layout::nhwc;
         if (get_target().has_feature(Target::RVV)) get_pipeline().add_custom_lowering_pass(new ScalableVectors);
         for (int i = 0; i < 4; ++i) input.dim(i).set_min(0);
@@ -94,12 +119,37 @@ public:
 
 private:
     ElementType element_type() const { return ElementType(dtype, 0, get_target()); }
+    bool on_device() const { return get_target().has_gpu_feature(); }
+
+    // On a device, from the window: what tables say on the CPU. Of windows with dilation, those between are looked at as well.
+    void find_windows() {
+        const bool nhwc = layout == Layout::nhwc;
+        axis_x = {kernel_w, stride_w, pad_left, input.dim(nhwc ? 1 : 0).extent(), dilation_w};
+        axis_y = {kernel_h, stride_h, pad_top, input.dim(nhwc ? 2 : 1).extent(), dilation_h};
+        const auto reach = [](const WindowAxis &axis) { return (axis.kernel - 1) * axis.dilation; };
+        windows_w = reach(axis_x) / axis_x.stride + 1;
+        windows_h = reach(axis_y) / axis_y.stride + 1;
+        step_w = step_h = 1;
+        uniform = select(device.own_divisor == 0, 1, 0);
+        problem.one = device.one;
+    }
+    // The first window that may cover element i, and the one behind the last.
+    static Expr first_over(const WindowAxis &axis, const Expr &i) {
+        return max((i + axis.pad_begin - (axis.kernel - 1) * axis.dilation + axis.stride - 1) / axis.stride, 0);
+    }
+    static Expr end_over(const WindowAxis &axis, const Expr &i) { return min((i + axis.pad_begin) / axis.stride + 1, axis.input); }
+    static Expr has_tap(const WindowAxis &axis, const Expr &i, const Expr &o) { return (i + axis.pad_begin - o * axis.stride) % axis.dilation == 0; }
+    Expr first_window_x() { return on_device() ? first_over(axis_x, v.x) : Expr((*first_x)(v.x)); }
+    Expr end_window_x() { return on_device() ? end_over(axis_x, v.x) : Expr((*end_x)(v.x)); }
+    Expr first_window_y() { return on_device() ? first_over(axis_y, v.y) : Expr((*first_y)(v.y)); }
+    Expr end_window_y() { return on_device() ? end_over(axis_y, v.y) : Expr((*end_y)(v.y)); }
     static constexpr int kNarrow = 4;
 
     // What the window at (ox, oy) gives to each of its elements.
     Expr share(const Expr &g, const Expr &ox, const Expr &oy) {
         const ElementType element = element_type();
-        Expr x = select(uniform == 1, 0, ox), y = select(uniform == 1, 0, oy), divisor = (*divisor_y)(y) * (*divisor_x)(x);
+        Expr x = select(uniform == 1, 0, ox), y = select(uniform == 1, 0, oy);
+        Expr divisor = on_device() ? device.divisor(element, axis_x, axis_y, ox, oy, true) : (*divisor_y)(y) * (*divisor_x)(x);
         if (!element.is_float()) {
             Expr quotient = element.wide_quotient(g, divisor);
             return cast(element.sum, quotient);
@@ -109,7 +159,8 @@ private:
     Expr divided(const Expr &sum) {
         const ElementType element = element_type();
         if (!element.is_float()) return sum;
-        return sum * select(uniform == 1, cast(element.factor, 1) / ((*divisor_y)(0) * (*divisor_x)(0)), cast(element.factor, 1));
+        Expr divisor = on_device() ? device.fixed(element) : (*divisor_y)(0) * (*divisor_x)(0);
+        return sum * select(uniform == 1, cast(element.factor, 1) / divisor, cast(element.factor, 1));
     }
 
     // Windows known at run time, in blocks of 8 x 2: see runtime_window_sum.
@@ -127,20 +178,21 @@ private:
         block_order.insert(block_order.end(), {block_x, block_y});
         const std::vector<Expr> block_at(block_order.begin(), block_order.end());
         stages.taps = RDom(0, kBlockW, 0, kBlockH, "taps");
-        Expr ox = (*first_x)(v.x) + (block_x * kBlockW + stages.taps.x) * step_w;
-        Expr oy = (*first_y)(v.y) + (block_y * kBlockH + stages.taps.y) * step_h;
-        stages.taps.where(oy < (*end_y)(v.y));
+        Expr ox = first_window_x() + (block_x * kBlockW + stages.taps.x) * step_w;
+        Expr oy = first_window_y() + (block_y * kBlockH + stages.taps.y) * step_h;
+        stages.taps.where(oy < end_window_y());
         Expr term;
         if (layout == Layout::nhwc) {
-            stages.taps.where(ox < (*end_x)(v.x));
+            stages.taps.where(ox < end_window_x());
             Expr x = unsafe_promise_clamped(ox, 0, input.dim(1).extent() - 1), y = unsafe_promise_clamped(oy, 0, input.dim(2).extent() - 1);
             term = share(gradient(v.c, x, y, v.n), x, y);
         } else {  // a window that does not cover this column of the vector's is masked
             stages.taps.where(block_x * kBlockW + stages.taps.x < windows_w);
             Expr x = clamp(ox, 0, input.dim(0).extent() - 1), y = unsafe_promise_clamped(oy, 0, input.dim(1).extent() - 1);
             Expr value = share(gradient(x, y, v.c, v.n), x, y);
-            term = select(ox < (*end_x)(v.x), value, cast(value.type(), 0));
+            term = select(ox < end_window_x(), value, cast(value.type(), 0));
         }
+        if (on_device()) term = select(has_tap(axis_x, v.x, ox) && has_tap(axis_y, v.y, oy), term, cast(term.type(), 0));
         stages.partial(block_order) = cast(problem.sum, 0);
         // strict_float: else quotients and sums are fused in vectors and not in what is left of a row, and bits depend on the shares.
         Expr added = stages.partial(block_at) + term;
@@ -153,6 +205,33 @@ private:
         total.add(stages.total(v.arguments(layout)), stages.partial(this_block));
         stages.sum(v.order(layout)) = total.value(stages.total(v.arguments(layout)));
         return stages;
+    }
+
+    void schedule_for_device() {
+        const auto dense = [&](auto &tensor) {
+            Expr stride = 1;
+            for (int i = 0; i < 4; ++i) {
+                tensor.dim(i).set_min(0).set_stride(stride);
+                stride = stride * tensor.dim(i).extent();
+            }
+        };
+        dense(input);
+        dense(output);
+        PoolStages stages;
+        stages.total = many.total;
+        stages.partial = many.partial;
+        stages.taps = many.taps;
+        stages.blocks = many.blocks;
+        schedule_flat(output, stages, layout, v, {device.own_divisor == 0, device.own_divisor == 1}, {vector, tile_rows, 1, threads}, 0, 0);
+    }
+
+    template <std::size_t count>
+    void check_convention(const char *const (&names)[count]) {
+        const std::vector<Internal::AbstractGenerator::ArgInfo> arguments = arginfos();
+        _halide_user_assert(arguments.size() + 1 == count) << "the arguments must be those of kernel_convention.h\n";
+        for (std::size_t i = 0; i < arguments.size(); ++i) {
+            _halide_user_assert(arguments[i].name == names[i + 1]) << arguments[i].name << " must be " << names[i + 1] << " (kernel_convention.h)\n";
+        }
     }
 
     void place(WindowsSum &stages) {
@@ -256,6 +335,11 @@ private:
         output.never_partition_all();
     }
 
+    Expr kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, border;
+    Expr uniform, windows_h, windows_w, step_h, step_w;
+    WindowAxis axis_x, axis_y;
+    AddedInputs added;
+    DeviceArguments device;
     Input<Expr> *positive_zero = nullptr;
     Input<Buffer<>> *first_x = nullptr, *end_x = nullptr, *first_y = nullptr, *end_y = nullptr;
     Input<Buffer<>> *divisor_x = nullptr, *divisor_y = nullptr, *reciprocal = nullptr;

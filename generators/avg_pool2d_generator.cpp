@@ -1,5 +1,6 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
 #include "cpu_schedule.hpp"
+#include "device_arguments.hpp"
 #include "element_type.hpp"
 #include "gpu_schedule.hpp"
 #include "lane_sums.hpp"
@@ -67,14 +68,7 @@ public:
         input.set_type(pairs ? UInt(32) : element.stored);
         output.set_type(pairs && layout == Layout::nhwc ? UInt(32) : element.result);
         if (on_device()) {
-            own_divisor = add_input<float>("own_divisor");
-            positive_zero = add_input<Expr>("positive_zero", element.factor);
-            divisor_begin_h = add_input<int>("divisor_begin_h");
-            divisor_begin_w = add_input<int>("divisor_begin_w");
-            divisor_end_h = add_input<int>("divisor_end_h");
-            divisor_end_w = add_input<int>("divisor_end_w");
-            fixed_divisor = add_input<float>("fixed_divisor");
-            one = add_input<float>("one");
+            device.add([this](const char *name) { return add_input<int>(name); }, [this](const char *name) { return add_input<float>(name); });
         } else {
             uniform = add_input<int>("uniform");
             pitch = add_input<int>("pitch");
@@ -90,6 +84,7 @@ public:
     void generate() {
         if (on_device()) {
             check_convention(kDeviceKernelArgumentNames);
+            device.read();
         } else {
             check_convention(kKernelArgumentNames);
         }
@@ -124,7 +119,7 @@ public:
                 axis->pad_begin = int(fixed_padding);
             }
         }
-        if (on_device()) problem.one = *one;
+        if (on_device()) problem.one = device.one;
         problem.walks_down = walks();
         _halide_user_assert(!walks() || int(fixed_kernel_w) / 2 <= int(vector))
             << "a window of " << int(fixed_kernel_w) << " columns needs vectors of at least half as many\n";
@@ -187,15 +182,8 @@ public:
         const bool word_of_means = pairs && nhwc;
         Expr sum = word_of_means ? Expr() : Expr(stages.sum(v.arguments(layout)));
         if (on_device()) {
-            const bool dilated = window == Window::generic;
-            const auto factor = [dilated](const WindowAxis &axis, const Expr &o, const Expr &begin, const Expr &end) {
-                Expr start = o * axis.stride - axis.pad_begin;
-                const auto taps_before = [&](const Expr &i) { return clamp((i - start + axis.dilation - 1) / axis.dilation, 0, axis.kernel); };
-                return cast<float>(max(1, dilated ? taps_before(end) - taps_before(begin) : min(start + axis.kernel, end) - max(start, begin)));
-            };
-            Expr own = factor(problem.y, v.y, *divisor_begin_h, *divisor_end_h) *
-                       factor(problem.x, v.x, *divisor_begin_w, *divisor_end_w);
-            output(v.order(layout)) = sum / (*own_divisor * own + *fixed_divisor) + *positive_zero;
+            Expr divisor = device.divisor(element, problem.x, problem.y, v.x, v.y, window == Window::generic);
+            output(v.order(layout)) = element.mean(sum, divisor, element.is_float() ? cast(element.sum, device.positive_zero) : Expr(), 0);
         } else if (fixed) {
             const auto factor_at = [&](Expr x, Expr y, bool is_steady = false) {
                 Expr height_class = cast<int>((*divisor_y)(y)) - 1;
@@ -281,8 +269,8 @@ private:
 
     void schedule_for_device() {
         // The same for every tensor: all of it, dense.
-        const auto dense = [&](auto &tensor) {
-            tensor.set_host_alignment(alignment * static_cast<int>(sizeof(float)));
+        const auto dense = [&](auto &tensor, const Type &element) {
+            tensor.set_host_alignment(int(alignment) * element.bytes());
             for (int i = 0; i < 4; ++i) tensor.dim(i).set_min(0);
             Expr stride = 1;
             for (int i = 0; i < 4; ++i) {
@@ -292,8 +280,8 @@ private:
                 stride = stride * extent;
             }
         };
-        dense(input);
-        dense(output);
+        dense(input, element_type().stored);
+        dense(output, element_type().result);
         if (window == Window::global) {  // one output a plane
             for (int i : {0, 1}) output.dim(layout == Layout::nhwc ? i + 1 : i).set_extent(1);
         }
@@ -399,11 +387,9 @@ private:
     }
 
     Input<int> *uniform = nullptr, *pitch = nullptr, *input_zero = nullptr, *output_zero = nullptr;
-    Input<float> *own_divisor = nullptr;
     Input<Expr> *positive_zero = nullptr;
     Input<Buffer<>> *divisor_x = nullptr, *divisor_y = nullptr, *reciprocal = nullptr;
-    Input<int> *divisor_begin_h = nullptr, *divisor_begin_w = nullptr, *divisor_end_h = nullptr, *divisor_end_w = nullptr;
-    Input<float> *fixed_divisor = nullptr, *one = nullptr;
+    DeviceArguments device;
     OutputVariables v;
     PoolStages stages, few_stages;
     RowStages row_stages;

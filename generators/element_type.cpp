@@ -73,6 +73,7 @@ ElementType::ElementType(const std::string &dtype, int fixed_taps, const Target 
     result_format_ = format(to);
     const Factors factors = factors_of(dtype.c_str(), fixed_taps > 0);
     factor = factors == Factors::f32 ? Float(32) : factors == Factors::f64 ? Float(64) : factors == Factors::u16 ? UInt(16) : Int(64);
+    if (target.has_gpu_feature() && stored.is_int_or_uint() && format_ == Format::plain) factor = Int(stored.bits() == 8 ? 32 : 64);  // divided as they are
     if (format_ != Format::plain) {
         sum = Float(32);
     } else if (stored.is_float()) {

@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 namespace halpool {
 namespace {
 
 std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value); }  // the selector checked the size
-
-constexpr std::int64_t kElementBytes = sizeof(float);
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -20,14 +19,15 @@ struct View {
     Axis y, x;
     std::array<std::int64_t, 3> input, output;
     std::int64_t slices;
+    std::int64_t input_element, output_element;  // bytes
 
-    std::int64_t input_bytes() const { return input[0] * input[1] * input[2] * kElementBytes; }
-    std::int64_t output_bytes() const { return output[0] * output[1] * output[2] * kElementBytes; }
+    std::int64_t input_bytes() const { return input[0] * input[1] * input[2] * input_element; }
+    std::int64_t output_bytes() const { return output[0] * output[1] * output[2] * output_element; }
 };
 
 View view_of(const Problem &problem, const KernelRow &row) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
-    View view{problem.y, problem.x, {}, {}, 0};
+    View view{problem.y, problem.x, {}, {}, 0, static_cast<std::int64_t>(problem.input.dtype->bytes), static_cast<std::int64_t>(problem.output.dtype->bytes)};
     std::int64_t in_h = in[2], in_w = in[3];
     if (row.window == WindowClass::global) {  // the plane as one row
         in_w = in_h * in_w;
@@ -71,13 +71,13 @@ std::int64_t slices_of_launch(const KernelRow &row, const View &view, const Devi
         return static_cast<std::int64_t>(std::min<std::uint64_t>(value, std::numeric_limits<std::int64_t>::max()));
     };
     std::int64_t slices = view.slices;
-    for (const std::int64_t bytes : {view.input_bytes(), view.output_bytes()}) {
-        slices = std::min({slices, limit(limits.buffer_bytes) / bytes, most_elements / (bytes / kElementBytes)});
+    for (const auto &[bytes, element] : {std::pair{view.input_bytes(), view.input_element}, std::pair{view.output_bytes(), view.output_element}}) {
+        slices = std::min({slices, limit(limits.buffer_bytes) / bytes, most_elements / (bytes / element)});
     }
     slices = std::min(slices, limit(limits.blocks) / blocks_of_slice(row, view));
     if (slices >= view.slices) return view.slices;
     // The next launch's data must start where the device allows.
-    const std::int64_t alignment = std::lcm<std::int64_t>(limits.offset_alignment, row.alignment * kElementBytes);
+    const std::int64_t alignment = std::lcm<std::int64_t>(limits.offset_alignment, row.alignment * view.output_element);
     const std::int64_t step = std::lcm(alignment / std::gcd(alignment, view.input_bytes()),
                                        alignment / std::gcd(alignment, view.output_bytes()));
     return slices / step * step;
@@ -86,7 +86,9 @@ std::int64_t slices_of_launch(const KernelRow &row, const View &view, const Devi
 // Of a thread, where they depend on the problem (gpu_schedule.cpp); blocks of 16 taps are unrolled.
 std::int64_t loop_iterations(const KernelRow &row, const View &view) {
     if (row.window == WindowClass::generic) {
-        return divide_up(view.y.kernel, 2) * (divide_up(view.x.kernel, 8) + 2);
+        // Of the backward pass, the windows over one element.
+        const auto taps = [&](const Axis &axis) { return same_name(row.op, "avg_pool2d") ? axis.kernel : (axis.reach() - 1) / axis.stride + 1; };
+        return divide_up(taps(view.y), 2) * (divide_up(taps(view.x), 8) + 2);
     }
     if (row.window == WindowClass::global) {
         const std::int64_t lanes = row.layout == KernelLayout::nhwc ? row.threads / kChannelLanes : row.threads;
@@ -121,7 +123,9 @@ DeviceCall::DeviceCall(const Problem &problem, const KernelRow &row, const Devic
     : device_(device),
       entry_(row.entry),
       nhwc_(row.layout == KernelLayout::nhwc),
-      alignment_bytes_(static_cast<std::uint64_t>(row.alignment * kElementBytes)) {
+      alignment_bytes_(static_cast<std::uint64_t>(row.alignment) * problem.output.dtype->bytes),
+      input_element_(*problem.input.dtype),
+      output_element_(*problem.output.dtype) {
     const View view = view_of(problem, row);
     input_extents_ = view.input;
     output_extents_ = view.output;
@@ -131,7 +135,7 @@ DeviceCall::DeviceCall(const Problem &problem, const KernelRow &row, const Devic
                narrow(view.x.stride), narrow(view.y.pad_begin), narrow(view.x.pad_begin),
                narrow(view.y.dilation), narrow(view.x.dilation)};
 
-    const std::int64_t out_h = problem.output.shape[2], out_w = problem.output.shape[3];
+    const std::int64_t out_h = problem.windows_h(), out_w = problem.windows_w();
     const auto leaves = [](const Axis &axis, std::int64_t extent) {
         return leaves_input(axis, 0) || leaves_input(axis, extent - 1);
     };
@@ -147,8 +151,13 @@ DeviceCall::DeviceCall(const Problem &problem, const KernelRow &row, const Devic
     const std::int64_t first = problem.rule == DivisorRule::fixed
                                    ? problem.fixed_divisor
                                    : divisor_factor(problem.y, 0, problem.rule) * divisor_factor(problem.x, 0, problem.rule);
-    own_divisor_ = one_divisor ? 0.0f : 1.0f;
-    fixed_divisor_ = one_divisor ? static_cast<float>(first) : 0.0f;
+    own_divisor_ = one_divisor ? 0 : 1;
+    std::int64_t fixed = one_divisor ? first : 0;
+    fixed_divisor_ = static_cast<float>(fixed);
+    // Sums of bytes are smaller than what does not fit 32 bits.
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+    if (are_bytes(row.dtype)) fixed = std::clamp(fixed, -kMost, kMost);
+    whole_divisor_ = {static_cast<std::int32_t>(static_cast<std::uint32_t>(fixed)), static_cast<std::int32_t>(fixed >> 32)};
     const bool valid = problem.rule == DivisorRule::valid_taps;
     const auto begin = [&](const Axis &axis) { return valid ? 0 : narrow(-axis.pad_begin); };
     const auto end = [&](const Axis &axis) { return narrow(valid ? axis.input : axis.input + axis.pad_end); };
@@ -158,8 +167,8 @@ DeviceCall::DeviceCall(const Problem &problem, const KernelRow &row, const Devic
 }
 
 void DeviceCall::run(const DeviceRange &input, const DeviceRange &output, void *stream) const {
-    const auto bytes = [](const std::array<std::int64_t, 3> &e) { return e[0] * e[1] * e[2] * kElementBytes; };
-    const std::int64_t input_bytes = bytes(input_extents_), output_bytes = bytes(output_extents_);
+    const auto bytes = [](const std::array<std::int64_t, 3> &e, const DTypeFacts &element) { return e[0] * e[1] * e[2] * static_cast<std::int64_t>(element.bytes); };
+    const std::int64_t input_bytes = bytes(input_extents_, input_element_), output_bytes = bytes(output_extents_, output_element_);
     // The last part first: memory that is too small is found there, before anything is written.
     for (std::int64_t end = slices_; end > 0;) {
         const std::int64_t begin = (end - 1) / slices_per_launch_ * slices_per_launch_, count = end - begin;
@@ -182,10 +191,10 @@ void DeviceCall::launch(const DeviceRange *input, const DeviceRange *output, std
         }};
     };
     std::array<KernelDimension, 4> input_dimensions = dimensions(input_extents_), output_dimensions = dimensions(output_extents_);
-    const auto buffer = [](const DeviceRange *range, std::array<KernelDimension, 4> &dims) {
-        return KernelBuffer{reinterpret_cast<std::uintptr_t>(range), nullptr, nullptr, 0, kKernelFloat32, 4, dims.data(), nullptr};
+    const auto buffer = [](const DeviceRange *range, const DTypeFacts &element, std::array<KernelDimension, 4> &dims) {
+        return KernelBuffer{reinterpret_cast<std::uintptr_t>(range), nullptr, nullptr, 0, element.element, 4, dims.data(), nullptr};
     };
-    KernelBuffer in = buffer(input, input_dimensions), out = buffer(output, output_dimensions);
+    KernelBuffer in = buffer(input, input_element_, input_dimensions), out = buffer(output, output_element_, output_dimensions);
 
     void *arguments[kDeviceKernelArgumentCount] = {};
     const auto set = [&](int index, auto &value) {
@@ -199,6 +208,8 @@ void DeviceCall::launch(const DeviceRange *input, const DeviceRange *output, std
     set(kDevicePositiveZero, positive_zero);
     for (int i = 0; i < 4; ++i) set(kDivisorBeginH + i, divisor_[static_cast<std::size_t>(i)]);
     set(kFixedDivisor, fixed_divisor_);
+    set(kFixedDivisorLow, whole_divisor_[0]);
+    set(kFixedDivisorHigh, whole_divisor_[1]);
     set(kOne, one);
     set(kDeviceOutput, out);
 

@@ -38,7 +38,10 @@ private:
     std::array<std::int32_t, 8> window_;  // kernel h, w, stride h, w, pad top, left, dilation h, w
     std::array<std::int32_t, 4> divisor_;  // begin h, w, end h, w
     std::int32_t border_;
-    float own_divisor_, fixed_divisor_;
+    const DTypeFacts &input_element_, &output_element_;
+    std::int32_t own_divisor_;
+    float fixed_divisor_;
+    std::array<std::int32_t, 2> whole_divisor_;  // its lower and its upper half
 };
 
 }  // namespace halpool

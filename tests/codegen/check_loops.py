@@ -109,7 +109,7 @@ FORBIDDEN = {"gather": "gathers", "call": "calls", "divides": "divisions"}
 
 class Kernel:
     def __init__(self, path, target_name, objdump):
-        found = re.fullmatch(r"halpool_avg_pool2d_((backward_)?(f32|f64|f16|bf16|i8|u8|i32|i64))_(\w+)_" + re.sub(r"\W", "_", target_name), path.stem)
+        found = re.fullmatch(r"halpool_avg_pool2d_((backward_)?(f32_f16|f32_bf16|[iu]8_f32|f32|f64|f16|bf16))_(\w+)_" + re.sub(r"\W", "_", target_name), path.stem)
         self.measured = found[1] == "f32"  # its schedule was
         self.name = found[4] if self.measured else f"{found[1]}_{found[4]}"
         self.target_name, self.wrong, self.excused = target_name, [], []
@@ -230,7 +230,7 @@ def main():
     built = (arguments.kernels.parent / "kernels.cmake").read_text()
     paths = sorted(path for path in arguments.kernels.glob("*.o") if f'"{path.stem}|' in built)
     # Integers, and windows known at run time of what is not measured, are not looked at.
-    paths = [path for path in paths if "_avg_pool2d_f32_" in path.stem or re.search(r"_(f32|f64|f16|bf16)_nc?h\w+_\d+x\d+s\d", path.stem)]
+    paths = [path for path in paths if "_avg_pool2d_f32_n" in path.stem or re.search(r"_(f32|f64|f16|bf16)_nc?h\w+_\d+x\d+s\d", path.stem)]
     if not paths:
         sys.exit(f"check_loops: {arguments.kernels} has no kernel objects")
     with ThreadPoolExecutor(os.cpu_count()) as pool:

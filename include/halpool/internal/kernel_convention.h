@@ -88,13 +88,15 @@ inline constexpr const char *kKernelArgumentNames[kKernelArgumentCount] = {
 // Halide passes loop-invariant conditions as bools, which SPIR-V's uniform buffers cannot hold.
 enum DeviceKernelArgument : int {
     // kUserContext to kBorder as above; Border is none or clamped
-    kOwnDivisor = kBorder + 1,  // float
-    kDevicePositiveZero,
+    kOwnDivisor = kBorder + 1,  // int32: 0 or 1
+    kDevicePositiveZero,        // float
     kDivisorBeginH,  // int32
     kDivisorBeginW,
     kDivisorEndH,
     kDivisorEndW,
-    kFixedDivisor,  // float
+    kFixedDivisor,      // float, of elements that are summed in float
+    kFixedDivisorLow,   // int32: the same as an integer of 64 bits, for others; bytes take the lower half alone
+    kFixedDivisorHigh,
     kOne,           // float: 1, unknown to the device's compiler (see compensated_add in pool_algorithm.cpp)
     kDeviceOutput,
     kDeviceKernelArgumentCount
@@ -102,7 +104,7 @@ enum DeviceKernelArgument : int {
 inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCount] = {
     "user_context",    "input",         "kernel_h",      "kernel_w",      "stride_h",      "stride_w",
     "pad_top",         "pad_left",      "dilation_h",    "dilation_w",    "border",        "own_divisor",   "positive_zero", "divisor_begin_h",
-    "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "one",           "output"};
+    "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "fixed_divisor_low", "fixed_divisor_high", "one", "output"};
 
 // The arguments of kernels of the backward pass, for the CPU. They add up, for each element of their output, the gradient of the
 // pooled tensor, their input, over the windows [first, end) that cover it, each divided as in the forward pass. Buffers as
