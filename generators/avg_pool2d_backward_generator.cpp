@@ -148,7 +148,7 @@ private:
     // What the window at (ox, oy) gives to each of its elements.
     Expr share(const Expr &g, const Expr &ox, const Expr &oy) {
         const ElementType element = element_type();
-        Expr x = select(uniform == 1, 0, ox), y = select(uniform == 1, 0, oy);
+        Expr x = on_device() ? ox : select(uniform == 1, 0, ox), y = on_device() ? oy : select(uniform == 1, 0, oy);
         Expr divisor = on_device() ? device.divisor(element, axis_x, axis_y, ox, oy, true) : (*divisor_y)(y) * (*divisor_x)(x);
         if (!element.is_float()) {
             Expr quotient = element.wide_quotient(g, divisor);
@@ -222,7 +222,11 @@ private:
         stages.partial = many.partial;
         stages.taps = many.taps;
         stages.blocks = many.blocks;
-        schedule_flat(output, stages, layout, v, {device.own_divisor == 0, device.own_divisor == 1}, {vector, tile_rows, 1, threads}, 0, 0);
+        // Floats are divided before or after they are added up. Each integer's quotient is truncated: no condition on the divisor may be the
+        // same for all of them, for Halide would pass it as a bool, which SPIR-V's uniform buffers cannot hold.
+        const std::vector<Expr> divisors = element_type().is_float() ? std::vector<Expr>{device.own_divisor == 0, device.own_divisor == 1}
+                                                                    : std::vector<Expr>{device.own_divisor <= 1};
+        schedule_flat(output, stages, layout, v, divisors, {vector, tile_rows, 1, threads}, 0, 0);
     }
 
     template <std::size_t count>

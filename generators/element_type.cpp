@@ -129,6 +129,7 @@ Expr ElementType::quotient(const Expr &sum, const Expr &divisor) const {
 }
 
 Expr ElementType::wide_quotient(const Expr &sum, const Expr &divisor) const {
+    if (factor == Int(32)) return div_round_to_zero(cast(factor, sum), divisor);
     if (!factor.is_float()) {
         // The quotient of the lowest and -1 is none of the processor's.
         Expr negated = divisor == cast(factor, -1), dividend = select(negated, cast(this->sum, 0) - sum, sum);

@@ -35,15 +35,22 @@ std::vector<Slice> slices_of(std::int32_t device, std::int64_t default_cases, in
     return all;
 }
 
-std::vector<Slice> slices_of_other_dtypes() {
+constexpr const char *kDTypes[] = {"f32", "f64", "f16", "bf16", "i8", "u8", "i32", "i64"};
+constexpr const char *kConversions[] = {"qi8", "qu8", "i8_f32", "u8_f32", "f32_f16", "f32_bf16"};
+
+// Each dtype beside f32, and each that becomes another; of these, devices beside the CPU have those of floats.
+std::vector<Slice> slices_of_other_dtypes(std::int32_t device, std::int64_t default_cases) {
     std::vector<Slice> all;
-    for (const char *dtype : {"f64", "f16", "bf16", "i8", "u8", "i32", "i64", "qi8", "qu8", "i8_f32", "u8_f32", "f32_f16", "f32_bf16"}) all.push_back({HALPOOL_DEVICE_CPU, dtype, Pass::forward, 600, 0, 1});
+    for (const std::string dtype : kDTypes)
+        if (dtype != "f32") all.push_back({device, dtype, Pass::forward, default_cases, 0, 1});
+    for (const std::string dtype : kConversions)
+        if (device == HALPOOL_DEVICE_CPU || dtype.rfind("f32", 0) == 0) all.push_back({device, dtype, Pass::forward, default_cases, 0, 1});
     return all;
 }
 
-std::vector<Slice> slices_backward(std::int32_t device, std::vector<std::string> dtypes) {
+std::vector<Slice> slices_backward(std::int32_t device, std::int64_t default_cases) {
     std::vector<Slice> all;
-    for (const std::string &dtype : dtypes) all.push_back({device, dtype, Pass::backward, 600, 0, 1});
+    for (const char *dtype : kDTypes) all.push_back({device, dtype, Pass::backward, default_cases, 0, 1});
     return all;
 }
 
@@ -202,11 +209,14 @@ void RandomProblems::keep_the_contract() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_CPU, 4000, 4)));
-INSTANTIATE_TEST_SUITE_P(CpuDtypes, RandomProblems, ::testing::ValuesIn(slices_of_other_dtypes()));
-INSTANTIATE_TEST_SUITE_P(CpuBackward, RandomProblems,
-                         ::testing::ValuesIn(slices_backward(HALPOOL_DEVICE_CPU, {"f32", "f64", "f16", "bf16", "i8", "u8", "i32", "i64"})));
+INSTANTIATE_TEST_SUITE_P(CpuDtypes, RandomProblems, ::testing::ValuesIn(slices_of_other_dtypes(HALPOOL_DEVICE_CPU, 600)));
+INSTANTIATE_TEST_SUITE_P(CpuBackward, RandomProblems, ::testing::ValuesIn(slices_backward(HALPOOL_DEVICE_CPU, 600)));
 INSTANTIATE_TEST_SUITE_P(Cuda, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_CUDA, 600, 2)));
 INSTANTIATE_TEST_SUITE_P(Vulkan, RandomProblems, ::testing::ValuesIn(slices_of(HALPOOL_DEVICE_VULKAN, 600, 2)));
+INSTANTIATE_TEST_SUITE_P(CudaDtypes, RandomProblems, ::testing::ValuesIn(slices_of_other_dtypes(HALPOOL_DEVICE_CUDA, 150)));
+INSTANTIATE_TEST_SUITE_P(VulkanDtypes, RandomProblems, ::testing::ValuesIn(slices_of_other_dtypes(HALPOOL_DEVICE_VULKAN, 150)));
+INSTANTIATE_TEST_SUITE_P(CudaBackward, RandomProblems, ::testing::ValuesIn(slices_backward(HALPOOL_DEVICE_CUDA, 150)));
+INSTANTIATE_TEST_SUITE_P(VulkanBackward, RandomProblems, ::testing::ValuesIn(slices_backward(HALPOOL_DEVICE_VULKAN, 150)));
 
 }  // namespace
 }  // namespace halpool_test
