@@ -3,11 +3,12 @@
 #include "streaming.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 namespace halpool {
 
-KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
+KernelCall::KernelCall(const Problem &problem, const KernelRow &row, PlanesOf merged)
     : entry_(row.entry),
       streams_(row.streams),
       input_element_(*problem.input.dtype),
@@ -37,7 +38,9 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     rows_ = out[2];
     const bool side_by_side = row.window == WindowClass::blocks || (row.window == WindowClass::fixed && lie_side_by_side(row.kernel_h, row.kernel_w, row.stride_h, row.stride_w));
     // All planes are one high plane.
-    if (side_by_side && !nhwc && border_ == Border::none && rows_ * p.y.stride == in_h && planes * in_h * in_w <= kMostElements) {
+    const bool is_dense = row.layout == KernelLayout::nhwc ? problem.input.is_channels_last() && problem.output.is_channels_last()
+                                                                  : problem.input.is_planar() && problem.output.is_planar();
+    if (merged == PlanesOf::all_together && is_dense && side_by_side && !nhwc && border_ == Border::none && rows_ * p.y.stride == in_h && planes * in_h * in_w <= kMostElements) {
         in_h *= planes;
         rows_ *= planes;
         planes = 1;
@@ -49,10 +52,11 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
     const std::int64_t word = row.pairs ? 2 : 1;  // of elements
     input_dimensions_ = nhwc ? dense({in[1] / word, in_w, in_h, in[0]}) : dense({in_w * pitch_ / word, in_h, planes, 1});
     output_dimensions_ = nhwc ? dense({in[1] / word, out[3], rows_, in[0]}) : dense({out[3] * pitch_, rows_, planes, 1});
+    if (!is_dense) prepare_gaps(problem);
     outer_ = nhwc ? in[0] : planes;
     columns_ = out[3] * pitch_;
-    const auto slice = [](const std::array<KernelDimension, 4> &dimensions, std::size_t outer) { return std::int64_t{dimensions[outer].stride}; };
-    most_outer_ = kMostElements / std::max(slice(input_dimensions_, nhwc ? 3 : 2), slice(output_dimensions_, nhwc ? 3 : 2));
+    const auto slice = [](const std::array<KernelDimension, 4> &dimensions, std::size_t outer) { return std::abs(std::int64_t{dimensions[outer].stride}); };
+    most_outer_ = kMostElements / std::max({slice(input_dimensions_, nhwc ? 3 : 2), slice(output_dimensions_, nhwc ? 3 : 2), std::int64_t{1}});
     // Large windows: fewer channels than a vector has are dense to the kernel, which parts of more are not.
     channels_ = lanes_along_rows_ || row.window == WindowClass::large ? 1 : in[1] / word;
     shares_ = Shares(outer_, rows_, row.window == WindowClass::large ? kLargeBlock : row.window == WindowClass::lines ? kLineRows : std::max(row.tile_rows, 1), channels_);
@@ -74,6 +78,26 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row)
                                                  row.window == WindowClass::fixed);
     prepare_arguments();
     prepare_whole();
+}
+
+// In the kernel's order; the stride of an axis of one element is never used, and may be anything in the problem.
+void KernelCall::prepare_gaps(const Problem &problem) {
+    const bool nhwc = layout_ == KernelLayout::nhwc;
+    const std::array<std::size_t, 4> axes = nhwc ? std::array<std::size_t, 4>{1, 3, 2, 0} : std::array<std::size_t, 4>{3, 2, 1, 0};
+    for (const auto &[dimensions, tensor] : {std::pair{&input_dimensions_, &problem.input}, std::pair{&output_dimensions_, &problem.output}}) {
+        for (std::size_t i = 1; i < (nhwc ? 4u : 3u); ++i) {
+            if (tensor->shape[axes[i]] > 1) (*dimensions)[i].stride = narrow(tensor->strides[axes[i]]);
+        }
+    }
+    if (nhwc || problem.input.shape[0] == 1) return;
+    image_planes_ = problem.input.shape[1];
+    input_image_ = problem.input.strides[0];
+    output_image_ = problem.output.strides[0];
+}
+
+std::int64_t KernelCall::outer_offset(std::int64_t outer, const KernelDimension &dimension, std::int64_t image) const {
+    if (image_planes_ == 0) return outer * dimension.stride;
+    return outer / image_planes_ * image + outer % image_planes_ * dimension.stride;
 }
 
 // Even pieces: the columns left and right of each are summed along y for it alone.
@@ -217,9 +241,14 @@ int KernelCall::finish(int status) const {
 
 template <class Visit>
 int KernelCall::for_each_piece(const Box &box, const Visit &visit) const {
-    if (box.outer_end - box.outer_begin > most_outer_) {
-        for (std::int64_t outer = box.outer_begin; outer < box.outer_end; outer += most_outer_) {
-            const Box some{outer, std::min(outer + most_outer_, box.outer_end), box.row_begin, box.row_end, box.channel_begin, box.channel_end};
+    // Of one image, where they are not evenly spaced.
+    const auto last_of_call = [&](std::int64_t outer) {
+        const std::int64_t most = std::min(outer + most_outer_, box.outer_end);
+        return image_planes_ == 0 ? most : std::min(most, (outer / image_planes_ + 1) * image_planes_);
+    };
+    if (last_of_call(box.outer_begin) < box.outer_end) {
+        for (std::int64_t outer = box.outer_begin; outer < box.outer_end; outer = last_of_call(outer)) {
+            const Box some{outer, last_of_call(outer), box.row_begin, box.row_end, box.channel_begin, box.channel_end};
             const int status = for_each_piece(some, visit);
             if (status != 0) return status;
         }
@@ -319,14 +348,15 @@ KernelCall::Piece KernelCall::piece(const Box &box, Columns columns, Border bord
         KernelDimension &dimension = made.output_dimensions[axis];
         dimension.min = narrow(begin);
         dimension.extent = narrow(end - begin);
-        made.output_offset += begin * dimension.stride * output_bytes;
+        if (axis != outer_axis) made.output_offset += begin * dimension.stride * output_bytes;
     };
     narrow_to(column_axis, columns.begin, columns.end);
     narrow_to(row_axis, box.row_begin, box.row_end);
     narrow_to(outer_axis, box.outer_begin, box.outer_end);
     // The first of these planes, or images, is the kernel's first: offsets in it fit 32 bits.
     made.output_dimensions[outer_axis].min = 0;
-    made.input_offset += box.outer_begin * made.input_dimensions[outer_axis].stride * input_bytes;
+    made.input_offset += outer_offset(box.outer_begin, made.input_dimensions[outer_axis], input_image_) * input_bytes;
+    made.output_offset += outer_offset(box.outer_begin, made.output_dimensions[outer_axis], output_image_) * output_bytes;
     if (box.channel_end - box.channel_begin < channels_) {  // to the kernel, tensors of fewer channels, far apart
         for (auto *dimensions : {&made.input_dimensions, &made.output_dimensions}) {
             (*dimensions)[0].extent = narrow(box.channel_end - box.channel_begin);

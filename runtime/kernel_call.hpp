@@ -16,9 +16,12 @@
 
 namespace halpool {
 
+// Whether planes without borders may be one high plane to a kernel, as far as its windows allow: boxes are then rows of that.
+enum class PlanesOf { all_together, one_each };
+
 class KernelCall final : public CpuCall {
 public:
-    KernelCall(const Problem &problem, const KernelRow &row);
+    KernelCall(const Problem &problem, const KernelRow &row, PlanesOf planes = PlanesOf::all_together);
 
     const Shares &shares() const override { return shares_; }
     bool takes_output(const void *output) const override { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
@@ -47,6 +50,8 @@ private:
     template <class Run>
     int with_workspace(const Run &run) const;
     int finish(int status) const;
+    void prepare_gaps(const Problem &problem);
+    std::int64_t outer_offset(std::int64_t outer, const KernelDimension &dimension, std::int64_t image) const;
     void prepare_arguments();
     void prepare_whole();
     void find_clamped_rows(const Problem &problem);
@@ -66,6 +71,8 @@ private:
     std::int64_t most_outer_;  // planes, or images, of one call of the kernel
     std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
+    // Planar tensors with gaps between their images: planes of an image, and from an image to the next; 0: planes are evenly spaced.
+    std::int64_t image_planes_ = 0, input_image_ = 0, output_image_ = 0;
     std::array<std::int32_t, 8> window_;  // kernel h, w, stride h, w, pad top, left, dilation h, w
     Border border_;
     // Rows of the first outer slice, and of the last, that must run as Border::clamped, because what is read beside

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -19,31 +20,60 @@ std::string workload(const ExactProblem &e) {
                 by(e.kernel_h, e.kernel_w), " stride ", by(e.stride_h, e.stride_w), " padding ", by(e.pad_top, e.pad_left));
 }
 
-// A problem, and the forward pass that computes the same, where it is a backward pass and there is one.
+bool is_of_cpu(const KernelRow &row) { return row.threads == 0; }
+
+// A problem, and the forward pass that computes the same, where it is a backward pass and there is one; or the same problem in its
+// input's layout.
 struct Question {
-    explicit Question(const Problem &asked) : problem(asked), forward(asked.as_forward()) {}
+    explicit Question(const Problem &asked) : problem(asked), forward(asked.as_forward()), relaid(asked.in_input_layout()) {}
     const Problem &problem;
-    std::optional<Problem> forward;
+    std::optional<Problem> forward, relaid;
 
     // What a kernel would compute; null: it is for another operator or another dtype.
     const Problem *for_row(const KernelRow &row) const {
         if (std::strcmp(row.dtype, problem.arithmetic->name) != 0) return nullptr;
-        if (std::strcmp(row.op, op_name(problem.op)) == 0) return &problem;
+        if (std::strcmp(row.op, op_name(problem.op)) == 0) return relaid && is_of_cpu(row) ? &*relaid : &problem;
         return forward && std::strcmp(row.op, op_name(Op::avg_pool2d)) == 0 ? &*forward : nullptr;
     }
     const char *reference() const { return problem.arithmetic->references[static_cast<int>(problem.op)]; }
     Choice choice(const LinkedTable &linked, const KernelRow &row) const {
-        return {linked, &row, reference(), for_row(row) == &problem ? std::nullopt : forward};
+        const Problem *const computed = for_row(row);
+        return {linked, &row, reference(), forward && computed == &*forward ? forward : std::nullopt, relaid && computed == &*relaid ? relaid : std::nullopt};
     }
 };
+
+// Whether the kernel takes memory with gaps: rows, or pixels, that lie further apart than they are long.
+bool takes_gaps(const LinkedTable &linked, const KernelRow &row) {
+    const bool any_rows = row.window == WindowClass::generic || row.window == WindowClass::fixed || row.window == WindowClass::small;
+    return any_rows && !linked.device && same_name(row.op, "avg_pool2d") && row.channels == 0 && row.plane_w == 0 && row.exact.channels == 0 &&
+           !row.pairs && !row.streams;
+}
+
+// Of a plane, or an image, and from one to the next: kernels address with 32 bits.
+bool is_addressable(const TensorGeometry &tensor, bool nhwc) {
+    const auto reach = [&](std::size_t axis) { return (tensor.shape[axis] - 1) * std::abs(tensor.strides[axis]); };
+    const std::size_t outer = nhwc ? 0 : 1;
+    return reach(2) < kMostElements && reach(3) < kMostElements && (!nhwc || reach(1) < kMostElements) &&
+           reach(2) + reach(3) + (nhwc ? reach(1) : 0) < kMostElements && (tensor.shape[outer] <= 1 || std::abs(tensor.strides[outer]) < kMostElements);
+}
+
+std::string memory_objection(const LinkedTable &linked, const KernelRow &row, const Problem &p) {
+    const bool nhwc = row.layout == KernelLayout::nhwc;
+    for (const auto &[tensor, name] : {std::pair(p.input, "input"), std::pair(p.output, "output")}) {
+        const auto too_far = [nhwc = nhwc] { return text("takes ", nhwc ? "images" : "planes", " over at most ", kMostElements, " elements"); };
+        if (nhwc ? tensor.is_channels_last() : tensor.is_planar()) continue;
+        const std::array<int, 4> order = nhwc ? std::array{0, 2, 3, 1} : std::array{0, 1, 2, 3};
+        if (!takes_gaps(linked, row)) return text("needs dense ", nhwc ? "channels-last (NHWC)" : "planar (NCHW)", " memory, the ", name, "'s is not");
+        if (!tensor.is_nested(order)) return text("needs ", nhwc ? "channels-last (NHWC)" : "planar (NCHW)", " memory, the ", name, "'s is not");
+        if (!is_addressable(tensor, nhwc)) return too_far();
+    }
+    return "";
+}
 
 // Empty when the kernel computes this problem, else what speaks against it.
 std::string problem_objection(const LinkedTable &linked, const KernelRow &row, const Problem &p) {
     const bool nhwc = row.layout == KernelLayout::nhwc;
-    const auto in_layout = [&](const TensorGeometry &g) { return nhwc ? g.is_channels_last() : g.is_planar(); };
-    const char *memory = nhwc ? "dense channels-last (NHWC)" : "dense planar (NCHW)";
-    if (!in_layout(p.input)) return text("needs ", memory, " memory, the input's is not");
-    if (!in_layout(p.output)) return text("needs ", memory, " memory, the output's is not");
+    if (std::string reason = memory_objection(linked, row, p); !reason.empty()) return reason;
     if (row.channels != 0 && row.channels != p.input.shape[1]) return text("takes ", row.channels, " channels only");
     if (row.pairs && (nhwc ? p.input.shape[1] : p.input.shape[3]) % 2 != 0) {
         return text("takes an even number of ", nhwc ? "channels" : "columns", " only");
@@ -201,6 +231,7 @@ std::string reference_objection(const Question &question, const Demand &demand) 
 std::string problem_objection(const LinkedTable &linked, const KernelRow &row, const Question &question) {
     const Problem *const problem = question.for_row(row);
     if (!problem) return text("computes ", row.op, " of ", row.dtype, " elements only");
+    if (row.streams && question.relaid && problem == &*question.relaid) return "writes past the caches, where what is laid out anew should stay";
     return problem_objection(linked, row, *problem);
 }
 
@@ -336,6 +367,7 @@ std::vector<Candidate> explain_selection(const Problem &problem, const Demand &d
     const std::string chosen_because =
         text("chosen: ", choice.row ? purpose(*choice.row) + "; " : "",
              choice.forward ? "the gradient of such windows is a mean of gradients; " : "",
+             choice.relaid ? "some rows at a time, then laid out as the output's memory; " : "",
              demanded ? "the first that meets the demand" : "the first in the order of preference that this host can run");
     for (const LinkedTable &linked : linked_tables()) {
         for (std::size_t i = 0; i < linked.table->row_count; ++i) {

@@ -298,6 +298,26 @@ std::optional<Problem> Problem::as_forward() const {
     return forward;
 }
 
+std::optional<Problem> Problem::in_input_layout() const {
+    if (op != Op::avg_pool2d) return std::nullopt;
+    constexpr std::array<int, 4> kOrders[] = {{0, 1, 2, 3}, {0, 2, 3, 1}};
+    for (const auto &order : kOrders) {
+        if (input.is_nested(order) && output.is_nested(order)) return std::nullopt;
+    }
+    for (const auto &order : kOrders) {
+        if (!input.is_nested(order)) continue;
+        Problem relaid = *this;
+        std::int64_t dense = 1;
+        for (std::size_t i = 4; i-- > 0;) {
+            const auto axis = static_cast<std::size_t>(order[i]);
+            relaid.output.strides[axis] = dense;
+            dense *= std::max<std::int64_t>(output.shape[axis], 1);
+        }
+        return relaid;
+    }
+    return std::nullopt;
+}
+
 std::int64_t TensorGeometry::lowest() const {
     std::int64_t offset = 0;
     for (std::size_t i = 0; i < 4; ++i) offset += std::min<std::int64_t>((shape[i] - 1) * strides[i], 0);
@@ -316,6 +336,17 @@ bool TensorGeometry::is_dense(const std::array<int, 4> &axes_from_outermost) con
         const auto axis = static_cast<std::size_t>(axes_from_outermost[i]);
         if (shape[axis] != 1 && strides[axis] != expected) return false;
         expected *= shape[axis];
+    }
+    return true;
+}
+
+bool TensorGeometry::is_nested(const std::array<int, 4> &axes_from_outermost) const {
+    std::int64_t inside = 0;  // from the first element inside an axis to the last
+    for (std::size_t i = 4; i-- > 0;) {
+        const auto axis = static_cast<std::size_t>(axes_from_outermost[i]);
+        if (shape[axis] <= 1) continue;
+        if (i == 3 ? strides[axis] != 1 : strides[axis] <= inside) return false;
+        inside += (shape[axis] - 1) * strides[axis];
     }
     return true;
 }

@@ -29,6 +29,8 @@ struct TensorGeometry {
     bool is_dense(const std::array<int, 4> &axes_from_outermost) const;
     bool is_planar() const { return is_dense({0, 1, 2, 3}); }         // NCHW memory
     bool is_channels_last() const { return is_dense({0, 2, 3, 1}); }  // NHWC memory
+    // The same with gaps, as a slice of a larger tensor has: each axis steps over all that is inside it, the innermost by 1.
+    bool is_nested(const std::array<int, 4> &axes_from_outermost) const;
 };
 
 // The operators, and what kernels call them (KernelRow::op).
@@ -58,6 +60,10 @@ struct Problem {
     // Of the backward pass of floats with windows of stride 1 that have one divisor: the forward pass that computes the same, which pools
     // the gradient with what the windows leave of its padding. Nothing for others.
     std::optional<Problem> as_forward() const;
+
+    // Of the forward pass, where input and output have other layouts: the same with a dense output of the input's, planar or
+    // channels-last. Nothing where they have one layout, and where the input has neither.
+    std::optional<Problem> in_input_layout() const;
 
     std::string describe() const;  // "[1, 64, 56, 56] -> [1, 64, 28, 28], kernel 2x2, stride 2x2, ..."
 };

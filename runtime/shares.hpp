@@ -23,6 +23,8 @@ public:
 
     Box all() const { return {0, outer_, 0, rows_, 0, channels_}; }
 
+    std::int64_t tile_rows() const { return tile_rows_; }
+
     // The most shares that are not empty.
     std::int64_t most() const { return outer_ * row_tiles() * channel_units(); }
 
