@@ -10,7 +10,9 @@ target = sys.argv[1]
 folder = tree.WORK / "alone" / target
 option = f"-DHALPOOL_TARGETS={target}"
 assert option in readme_lines.BUILDS, f"README.md has no line for {target}"
-tree.build(folder, option)
+# Of the dtypes it has, the first is enough; float32 for the program below.
+dtype = tree.TARGETS[target].get("only", {}).get("dtypes", ["f32"])[0]
+tree.build(folder, option, f"-DHALPOOL_DTYPES=f32;{dtype}")
 
 found = {path.name for path in folder.rglob("libhalpool_*.a")}
 assert found == {f"libhalpool_{name}.a" for name in ("runtime", "absent", target, tree.component(target))}, found

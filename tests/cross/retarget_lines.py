@@ -14,7 +14,8 @@ for number, option in enumerate(several):
     tree.build(folder, option)
     for target in targets:
         archive = tree.archives(folder, target) / f"libhalpool_{target}.a"
-        assert archive.stat().st_size > 10000, archive
+        has_kernels = "f32" in tree.TARGETS[target].get("only", {}).get("dtypes", ["f32"])  # of what these trees build
+        assert archive.stat().st_size > (10000 if has_kernels else 0), archive
     built = {path.name for path in folder.rglob("libhalpool_*.a")}
     assert built & {f"libhalpool_{target}.a" for target in tree.TARGETS} == {f"libhalpool_{target}.a" for target in targets}, built
 

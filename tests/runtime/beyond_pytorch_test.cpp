@@ -1,8 +1,9 @@
-// What PyTorch's avg_pool2d has not: dilation, SAME padding, rules for the divisor, quantized tensors, results of another dtype.
+// What PyTorch's avg_pool2d has not: dilation, SAME padding, rules for the divisor, quantized tensors, results of another dtype or layout.
 #include <halpool/halpool.hpp>
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -170,6 +171,42 @@ TEST(ResultsOfAnotherDType, AreRoundedOnceOrExact) {
                    [&] { halpool::AvgPool2dPlan(doubles, floats, 2); });
     expect_refused("the gradient of the input is float64 and the gradient of the output float16; they must be the same",
                    [&] { halpool::AvgPool2dBackwardPlan(words, doubles, 2); });
+}
+
+// Of an input of [2, 24, 20, 21] ones, 3x3 windows of stride 1 without padding: where none of it is copied, and nothing beside it is written.
+std::string kernel_for(const halpool::Shape &input_strides, const halpool::Shape &output_strides) {
+    const TensorDesc input({2, 24, 20, 21}, input_strides), output({2, 24, 18, 19}, output_strides);
+    AvgPool2dOptions options;
+    options.stride = 1;
+    const halpool::AvgPool2dPlan plan(input, output, 3, options);
+    std::vector<float> from(100000, 1), to(100000, -1);
+    plan.execute(from.data(), to.data());
+    std::size_t written = 0;
+    for (const float value : to) written += value == 1 ? 1 : 0;
+    EXPECT_EQ(written, 2u * 24 * 18 * 19);
+    EXPECT_EQ(written + static_cast<std::size_t>(std::count(to.begin(), to.end(), -1.0f)), to.size());
+    return plan.kernel();
+}
+
+TEST(MemoryWithGaps, IsTheKernelsOfItsLayoutToo) {
+    // Rows of 24 columns; 24 of 32 channels of an image; both for the output.
+    const std::string planar = kernel_for({32 * 20 * 24, 20 * 24, 24, 1}, {32 * 18 * 20, 18 * 20, 20, 1});
+    const std::string channels_last = kernel_for({20 * 21 * 32, 1, 21 * 32, 32}, {18 * 19 * 40, 1, 19 * 40, 40});
+    const bool has_kernels = halpool_target_count() > 1 && halpool_target_at(0).available != 0;
+    if (!has_kernels) GTEST_SKIP() << "this machine has portable kernels alone";
+    EXPECT_NE(planar.find("_nchw_"), std::string::npos) << planar;
+    EXPECT_NE(channels_last.find("_nhwc_"), std::string::npos) << channels_last;
+}
+
+TEST(OutputsOfAnotherLayout, AreComputedInTheInputs) {
+    const halpool::Shape planar_in{24 * 420, 420, 21, 1}, planar_out{24 * 342, 342, 19, 1}, last_in{24 * 420, 1, 24 * 21, 24}, last_out{24 * 342, 1, 24 * 19, 24};
+    const std::string to_last = kernel_for(planar_in, last_out), to_planar = kernel_for(last_in, planar_out);
+    const std::string to_transposed = kernel_for(planar_in, {24 * 342, 342, 1, 18});
+    const bool has_kernels = halpool_target_count() > 1 && halpool_target_at(0).available != 0;
+    if (!has_kernels) GTEST_SKIP() << "this machine has portable kernels alone";
+    EXPECT_NE(to_last.find("_nchw_"), std::string::npos) << to_last;
+    EXPECT_NE(to_planar.find("_nhwc_"), std::string::npos) << to_planar;
+    EXPECT_NE(to_transposed.find("_nchw_"), std::string::npos) << to_transposed;
 }
 
 }  // namespace
