@@ -329,6 +329,10 @@ def derived_schedule(kernel, window, like, lanes, template):
         return like
     own = {name: value for name, value in like.items() if name not in ("wide_vector", "most_channels")}
     own["vector"] = max(1, like["vector"] * lanes[0] // lanes[1])
+    if window == "generic":  # whose variants for wide tiles take longest to compile
+        own.pop("tile_columns", None)
+        if "channel_vectors" in own:
+            own["channel_vectors"] = min(own["channel_vectors"], 2)
     if window == "fixed" and kernel["layout"] == "nchw" and kernel["op"] == "avg_pool2d":  # these are computed in tiles of rows alone
         own.pop("tile_columns", None)
         overlap = WINDOW.match(kernel["window"])

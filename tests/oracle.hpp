@@ -29,6 +29,11 @@ struct Axis {
         Ints inside;
         std::int64_t full = 0;
     };
+    std::vector<Taps> all_taps(bool ceil_mode) const {
+        std::vector<Taps> all;
+        for (std::int64_t o = 0; o < out(ceil_mode); ++o) all.push_back(taps(o));
+        return all;
+    }
     Taps taps(std::int64_t o) const {
         Taps found;
         for (std::int64_t tap = 0, at = o * stride - pad_begin; tap < kernel; ++tap, at += dilation) {
@@ -98,8 +103,7 @@ inline std::int64_t divisor_of(const Problem &problem, const Axes &a, std::int64
 
 // plane: the H*W values of one image's channel, row after row.
 template <class T>
-Exact exact_window(const Problem &problem, const Axes &a, const T *plane, std::int64_t oy, std::int64_t ox) {
-    const Axis::Taps rows = a.y.taps(oy), columns = a.x.taps(ox);
+Exact exact_window(const Problem &problem, const Axes &a, const T *plane, const Axis::Taps &rows, const Axis::Taps &columns) {
     Exact exact;
     exact.taps = static_cast<std::int64_t>(rows.inside.size() * columns.inside.size());
     if (exact.taps == 0) return exact;  // wholly in padding
@@ -130,12 +134,11 @@ template <class T>
 std::vector<Exact> exact_output(const Problem &problem, const std::vector<T> &values) {
     const Axes a = axes(problem);
     const auto plane = static_cast<std::size_t>(a.y.in * a.x.in);
-    const std::int64_t out_y = a.y.out(problem.ceil_mode), out_x = a.x.out(problem.ceil_mode);
+    const std::vector<Axis::Taps> rows = a.y.all_taps(problem.ceil_mode), columns = a.x.all_taps(problem.ceil_mode);
     std::vector<Exact> exact;
     for (std::size_t first = 0; first < values.size(); first += plane)
-        for (std::int64_t y = 0; y < out_y; ++y)
-            for (std::int64_t x = 0; x < out_x; ++x)
-                exact.push_back(exact_window(problem, a, values.data() + first, y, x));
+        for (const Axis::Taps &row : rows)
+            for (const Axis::Taps &column : columns) exact.push_back(exact_window(problem, a, values.data() + first, row, column));
     return exact;
 }
 
@@ -144,16 +147,17 @@ std::vector<Exact> exact_output(const Problem &problem, const std::vector<T> &va
 template <class T>
 std::vector<Exact> exact_gradient(const Problem &problem, const std::vector<T> &values) {
     const Axes a = axes(problem);
-    const std::int64_t out_y = a.y.out(problem.ceil_mode), out_x = a.x.out(problem.ceil_mode), plane = a.y.in * a.x.in;
+    const std::vector<Axis::Taps> all_rows = a.y.all_taps(problem.ceil_mode), all_columns = a.x.all_taps(problem.ceil_mode);
+    const std::int64_t plane = a.y.in * a.x.in;
     std::size_t planes = 1;
     for (std::size_t axis = 0; axis + 2 < problem.input_shape.size(); ++axis) planes *= static_cast<std::size_t>(problem.input_shape[axis]);
     std::vector<Exact> exact(planes * static_cast<std::size_t>(plane));
     std::vector<std::uint64_t> whole(exact.size());
     std::size_t at = 0;
     for (std::size_t p = 0; p < planes; ++p)
-        for (std::int64_t oy = 0; oy < out_y; ++oy)
-            for (std::int64_t ox = 0; ox < out_x; ++ox, ++at) {
-                const Axis::Taps rows = a.y.taps(oy), columns = a.x.taps(ox);
+        for (const Axis::Taps &rows : all_rows)
+            for (auto column = all_columns.begin(); column != all_columns.end(); ++column, ++at) {
+                const Axis::Taps &columns = *column;
                 const auto taps = static_cast<std::int64_t>(rows.inside.size() * columns.inside.size());
                 if (taps == 0) continue;
                 const std::int64_t divisor = divisor_of(problem, a, taps, rows.full * columns.full);
