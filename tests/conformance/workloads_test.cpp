@@ -64,12 +64,12 @@ std::vector<Expected> expected_output(const Problem &problem, const std::vector<
     const auto rows = static_cast<std::size_t>(a.y.out(false)), columns = static_cast<std::size_t>(a.x.out(false));
     const std::size_t count = planes * rows * columns;
     const std::size_t affordable = kBudget / static_cast<std::size_t>(a.y.kernel * a.x.kernel);
+    const std::vector<Axis::Taps> taps_y = a.y.all_taps(false), taps_x = a.x.all_taps(false);
     std::vector<Expected> expected;
     const auto add = [&](std::size_t element) {
         const std::size_t in_plane = element % (rows * columns);
         expected.push_back({element, exact_window(problem, a, values.data() + element / (rows * columns) * plane,
-                                                  static_cast<std::int64_t>(in_plane / columns),
-                                                  static_cast<std::int64_t>(in_plane % columns))});
+                                                  taps_y[in_plane / columns], taps_x[in_plane % columns])});
     };
     if (count <= affordable) {
         for (std::size_t element = 0; element < count; ++element) add(element);
