@@ -102,6 +102,12 @@ def read_targets(schedules):
         if facts.get("system", next(iter(systems))) not in systems:
             raise BadInput(f"{line_of_path(path, ['targets', name, 'system'])}: target {name} is for the system "
                            f"'{facts['system']}'; known: {', '.join(systems)}")
+        known_dtypes, only, same = list(read_dtypes(schedules)), facts.get("only", {}), facts.get("same_kernels", {})
+        for key, given, known in (("only", only.get("dtypes", []), known_dtypes), ("only", only.get("ops", []), OPS),
+                                  ("same_kernels", same.get("but", []), known_dtypes), ("same_kernels", [same["as"]] if same else [], targets)):
+            for wrong in given:
+                if wrong not in known:
+                    raise BadInput(f"{line_of_path(path, ['targets', name, key])}: {key} of {name} names '{wrong}'; known: {', '.join(known)}")
     for name, facts in systems.items():
         own = [target for target, about in targets.items() if about.get("system") == name]
         for target in (target for emulator in facts["emulators"] for target in emulator["targets"]):
@@ -329,10 +335,6 @@ def derived_schedule(kernel, window, like, lanes, template):
         return like
     own = {name: value for name, value in like.items() if name not in ("wide_vector", "most_channels")}
     own["vector"] = max(1, like["vector"] * lanes[0] // lanes[1])
-    if window == "generic":  # whose variants for wide tiles take longest to compile
-        own.pop("tile_columns", None)
-        if "channel_vectors" in own:
-            own["channel_vectors"] = min(own["channel_vectors"], 2)
     if window == "fixed" and kernel["layout"] == "nchw" and kernel["op"] == "avg_pool2d":  # these are computed in tiles of rows alone
         own.pop("tile_columns", None)
         overlap = WINDOW.match(kernel["window"])

@@ -1,4 +1,5 @@
 // The generator of average pooling's backward pass: gathers, for each element, the gradients of the windows that cover it.
+#include "convention.hpp"
 #include "device_arguments.hpp"
 #include "element_type.hpp"
 #include "gpu_schedule.hpp"
@@ -60,10 +61,10 @@ public:
 
     void generate() {
         if (on_device()) {
-            check_convention(kDeviceKernelArgumentNames);
+            check_convention(arginfos(), kDeviceKernelArgumentNames);
             device.read();
         } else {
-            check_convention(kBackwardKernelArgumentNames);
+            check_convention(arginfos(), kBackwardKernelArgumentNames);
         }
         added.read();
         const ElementType element = element_type();
@@ -208,15 +209,8 @@ private:
     }
 
     void schedule_for_device() {
-        const auto dense = [&](auto &tensor) {
-            Expr stride = 1;
-            for (int i = 0; i < 4; ++i) {
-                tensor.dim(i).set_min(0).set_stride(stride);
-                stride = stride * tensor.dim(i).extent();
-            }
-        };
-        dense(input);
-        dense(output);
+        set_dense(input, element_type().stored, 1);
+        set_dense(output, element_type().result, 1);
         PoolStages stages;
         stages.total = many.total;
         stages.partial = many.partial;
@@ -227,15 +221,6 @@ private:
         const std::vector<Expr> divisors = element_type().is_float() ? std::vector<Expr>{device.own_divisor == 0, device.own_divisor == 1}
                                                                     : std::vector<Expr>{device.own_divisor <= 1};
         schedule_flat(output, stages, layout, v, divisors, {vector, tile_rows, 1, threads}, 0, 0);
-    }
-
-    template <std::size_t count>
-    void check_convention(const char *const (&names)[count]) {
-        const std::vector<Internal::AbstractGenerator::ArgInfo> arguments = arginfos();
-        _halide_user_assert(arguments.size() + 1 == count) << "the arguments must be those of kernel_convention.h\n";
-        for (std::size_t i = 0; i < arguments.size(); ++i) {
-            _halide_user_assert(arguments[i].name == names[i + 1]) << arguments[i].name << " must be " << names[i + 1] << " (kernel_convention.h)\n";
-        }
     }
 
     void place(WindowsSum &stages) {

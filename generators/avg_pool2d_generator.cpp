@@ -1,4 +1,5 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
+#include "convention.hpp"
 #include "cpu_schedule.hpp"
 #include "device_arguments.hpp"
 #include "element_type.hpp"
@@ -83,10 +84,10 @@ public:
 
     void generate() {
         if (on_device()) {
-            check_convention(kDeviceKernelArgumentNames);
+            check_convention(arginfos(), kDeviceKernelArgumentNames);
             device.read();
         } else {
-            check_convention(kKernelArgumentNames);
+            check_convention(arginfos(), kKernelArgumentNames);
         }
         const bool fixed = window == Window::fixed;
         const bool nhwc = layout == Layout::nhwc;
@@ -268,20 +269,8 @@ private:
     bool on_device() const { return get_target().has_gpu_feature(); }
 
     void schedule_for_device() {
-        // The same for every tensor: all of it, dense.
-        const auto dense = [&](auto &tensor, const Type &element) {
-            tensor.set_host_alignment(int(alignment) * element.bytes());
-            for (int i = 0; i < 4; ++i) tensor.dim(i).set_min(0);
-            Expr stride = 1;
-            for (int i = 0; i < 4; ++i) {
-                tensor.dim(i).set_stride(stride);
-                Expr extent = tensor.dim(i).extent();
-                if (i == 0 && alignment > 1) extent = extent / int(alignment) * int(alignment);
-                stride = stride * extent;
-            }
-        };
-        dense(input, element_type().stored);
-        dense(output, element_type().result);
+        set_dense(input, element_type().stored, alignment);
+        set_dense(output, element_type().result, alignment);
         if (window == Window::global) {  // one output a plane
             for (int i : {0, 1}) output.dim(layout == Layout::nhwc ? i + 1 : i).set_extent(1);
         }
@@ -373,16 +362,6 @@ private:
             schedule_planar_global(output, row_stages, v, when, s);
         } else {
             schedule_planar_runtime(output, stages, v, when, s);
-        }
-    }
-
-    template <std::size_t count>
-    void check_convention(const char *const (&names)[count]) {
-        const std::vector<Internal::AbstractGenerator::ArgInfo> arguments = arginfos();
-        _halide_user_assert(arguments.size() + 1 == count) << "the arguments must be those of kernel_convention.h\n";
-        for (std::size_t i = 0; i < arguments.size(); ++i) {
-            _halide_user_assert(arguments[i].name == names[i + 1])
-                << arguments[i].name << " must be " << names[i + 1] << " (kernel_convention.h)\n";
         }
     }
 

@@ -29,18 +29,18 @@ struct DeviceArguments {
     // add_int and add_float: a generator's add_input<int> and add_input<float>. In the convention's order, border left out.
     template <class AddInt, class AddFloat>
     void add(const AddInt &add_int, const AddFloat &add_float) {
-        inputs.add(own_divisor, add_int("own_divisor"));
-        inputs.add(positive_zero, add_float("positive_zero"));
-        inputs.add(begin_h, add_int("divisor_begin_h"));
-        inputs.add(begin_w, add_int("divisor_begin_w"));
-        inputs.add(end_h, add_int("divisor_end_h"));
-        inputs.add(end_w, add_int("divisor_end_w"));
-        inputs.add(fixed_divisor, add_float("fixed_divisor"));
-        inputs.add(fixed_divisor_low, add_int("fixed_divisor_low"));
-        inputs.add(fixed_divisor_high, add_int("fixed_divisor_high"));
-        inputs.add(one, add_float("one"));
+        inputs_.add(own_divisor, add_int("own_divisor"));
+        inputs_.add(positive_zero, add_float("positive_zero"));
+        inputs_.add(begin_h, add_int("divisor_begin_h"));
+        inputs_.add(begin_w, add_int("divisor_begin_w"));
+        inputs_.add(end_h, add_int("divisor_end_h"));
+        inputs_.add(end_w, add_int("divisor_end_w"));
+        inputs_.add(fixed_divisor, add_float("fixed_divisor"));
+        inputs_.add(fixed_divisor_low, add_int("fixed_divisor_low"));
+        inputs_.add(fixed_divisor_high, add_int("fixed_divisor_high"));
+        inputs_.add(one, add_float("one"));
     }
-    void read() { inputs.read(); }  // when generate() begins
+    void read() { inputs_.read(); }  // when generate() begins
 
     // As element.factor. dilated: whether the windows may be.
     Halide::Expr divisor(const ElementType &element, const WindowAxis &x, const WindowAxis &y, const Halide::Expr &ox, const Halide::Expr &oy, bool dilated) const;
@@ -49,7 +49,7 @@ struct DeviceArguments {
     Halide::Expr own_divisor, positive_zero, begin_h, begin_w, end_h, end_w, fixed_divisor, fixed_divisor_low, fixed_divisor_high, one;
 
 private:
-    AddedInputs inputs;
+    AddedInputs inputs_;
 };
 
 }  // namespace halpool

@@ -24,9 +24,8 @@ RelaidCall::RelaidCall(const Problem &problem, const Problem &relaid, const Kern
     const std::int64_t tile = inner_.shares().tile_rows();
     const std::int64_t row_bytes = width_ * element_bytes_ * (planar_ ? std::min(channels_, kBlockChannels) : channels_);
     part_rows_ = std::clamp<std::int64_t>(kPartBytes / row_bytes / tile * tile, tile, (height_ + tile - 1) / tile * tile);
-    part_channels_ = planar_ ? std::clamp<std::int64_t>(kPartBytes / (part_rows_ * width_ * element_bytes_) / kBlockChannels * kBlockChannels, kBlockChannels, channels_)
-                             : channels_;
-    part_channels_ = std::min(part_channels_, channels_);
+    const std::int64_t blocks = std::max<std::int64_t>(kPartBytes / (part_rows_ * width_ * element_bytes_) / kBlockChannels, 1);
+    part_channels_ = planar_ ? std::min(blocks * kBlockChannels, channels_) : channels_;
     shares_ = Shares(problem.output.shape[0], height_, tile, 1);
     const std::int64_t bytes = part_rows_ * width_ * part_channels_ * element_bytes_;
     const std::int64_t at_once = std::max<std::int64_t>(std::min<std::int64_t>(std::thread::hardware_concurrency(), shares_.most()), 1);

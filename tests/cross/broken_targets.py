@@ -34,6 +34,8 @@ assert '"preference"' in refuse(lambda d: d["targets"][first].update(preference=
 assert first in refuse(lambda d: d["targets"][first].pop("requires"), "lacks requires")
 assert first in refuse(lambda d: d["targets"][first].update(device="cuda"), "either a system or a device")
 assert first_system in refuse(lambda d: d["systems"][first_system].pop("triple"), "either a triple, or compilers")
+assert "only" in refuse(lambda d: d["targets"][first].update(only={"dtypes": ["f33"], "why": ""}), f"only of {first} names 'f33'; known: f32, f64")
+assert "same_kernels" in refuse(lambda d: d["targets"][first].update(same_kernels={"as": "none-such", "but": []}), "names 'none-such'; known:", first)
 assert "sparc" in refuse(lambda d: d["targets"][first].update(system="sparc-64"), "'sparc-64'; known:", first_system)
 assert "Bad Name" in refuse(lambda d: d["targets"].update({"Bad Name": d["targets"][first]}), "do not match", "Bad Name")
 assert "emulators" in refuse(lambda d: d["systems"][first_system]["emulators"][0].update(targets=["none-such"]),
