@@ -32,7 +32,7 @@ def system_of(target):
     return facts, platform.machine() in facts["processors"]
 
 
-def build(options, state, kernels):
+def build(options, state, kernels, layouts):
     """The peer with these schedules, as search.Builder has it, but for another machine: nothing is looked up there."""
     schedules, tree, log = state / "candidates.json", state / "tree", state / "build.log"
     write_whole(schedules, schedule_text({"target": options.target, "kernels": kernels}))
@@ -42,7 +42,7 @@ def build(options, state, kernels):
         link += ["-static", "-s"]
     with open(log, "w", encoding="utf-8") as out:
         for command in (
-                configure_command(options, tree, schedules, options.workloads, f"-DHALPOOL_SYSTEM={'' if here else system['component']}",
+                configure_command(options, tree, schedules, options.workloads, layouts, f"-DHALPOOL_SYSTEM={'' if here else system['component']}",
                                   f"-DCMAKE_EXE_LINKER_FLAGS={' '.join(link)}"),
                 [options.cmake, "--build", tree, "--target", PROGRAM]):
             if subprocess.run([str(word) for word in command], stdout=out, stderr=subprocess.STDOUT).returncode:
@@ -101,7 +101,8 @@ def emit(options, searches):
             name = f"candidate-{number}" if number else "default"
             print(f"halpool-tune: {name} of {count}" if number else "halpool-tune: default", file=sys.stderr, flush=True)
             peer = build(options, state, {problem["family"]: problem["schedules"][number - 1] if number else None
-                                          for problem in document["problems"]})
+                                          for problem in document["problems"]},
+                         {problem["layout"] for problem in document["problems"]})
             shutil.copy2(peer, temporary / name)
             document["programs"][name] = hashlib.sha256(peer.read_bytes()).hexdigest()
         document = {"format": FORMAT, "id": identity(document), **document}

@@ -30,10 +30,10 @@ def halide_version():
     return re.search(r"^halide==(\S+)", (SOURCE / "dev-requirements.txt").read_text(encoding="utf-8"), re.M)[1]
 
 
-def configure_command(options, tree, schedules, workloads, *more):
-    """Of a tree whose kernels for `workloads`, or everybody's, have these schedules."""
+def configure_command(options, tree, schedules, workloads, layouts, *more):
+    """Of a tree whose kernels for `workloads`, or everybody's, have these schedules; kernels of other layouts are not in it."""
     return [options.cmake, "-S", SOURCE, "-B", tree, "-G", options.cmake_generator, f"-DCMAKE_MAKE_PROGRAM={options.make_program}",
             f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={options.build / 'bin/halpool_generator'}",
             f"-DHALPOOL_TARGETS={options.target}", f"-DHALPOOL_WORKLOADS={workloads}", f"-DHALPOOL_SCHEDULES={schedules}",
-            "-DHALPOOL_DTYPES=f32", "-DHALPOOL_OPS=avg_pool2d",  # what is tuned
+            "-DHALPOOL_DTYPES=f32", "-DHALPOOL_OPS=avg_pool2d", f"-DHALPOOL_LAYOUTS={';'.join(sorted(layouts))}",  # what is tuned
             "-DHALPOOL_BUILD_BENCHMARKS=ON", "-DHALPOOL_BUILD_CLI=OFF", *more]

@@ -34,7 +34,7 @@ WIN = 0.97  # of the incumbent's time: less is noise
 CLASS_WIN = 0.95  # for kernels of everybody's: what so few problems show must be clear
 SLOWER = 1.03  # of the default's time: a problem that loses more speaks against a schedule of everybody's
 HOPELESS = 1.25  # times as slow as the default: a problem whose first two candidates are keeps what it has
-EMISSION_S = 240.0  # of one round; what takes longer is no schedule that anybody wants to build
+EMISSION_S = 240.0  # of one round; what takes longer is no schedule that anybody wants to build. The default's first build has no limit
 STREAMING_BYTES = 24 << 20  # runtime/kernel_selector.cpp: from there on at the latest; --effort patient tries what is larger, too
 LARGE_STRIDES = 8  # kLargeBlock of kernel_convention.h
 PROBLEMS = 6  # on which a kernel of everybody's is measured, at most
@@ -125,14 +125,15 @@ class Builder:
             print(f"halpool-tune: waiting for another search in {state}, or the end of its build", file=sys.stderr)
             fcntl.flock(self.lock, fcntl.LOCK_EX)
 
-    def command(self, *words):
+    def command(self, *words, limit_s=None):
         """Runs it, its output in build.log; whether it succeeded in time."""
         with open(self.state / "build.log", "a", encoding="utf-8") as out:
             process = subprocess.Popen([str(word) for word in words], stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
                                        pass_fds=[self.lock.fileno()])
             try:
-                return process.wait(EMISSION_S) == 0
+                return process.wait(limit_s) == 0
             except subprocess.TimeoutExpired:
+                out.write(f"halpool-tune: stopped after {limit_s:.0f} s\n")
                 return False
             finally:
                 if process.poll() is None:
@@ -149,17 +150,17 @@ class Builder:
                 found[family] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
 
-    def build(self, name, kernels):
+    def build(self, name, kernels, limit_s=EMISSION_S):
         """The program to measure, and {family: its object}: without those whose schedules cannot be compiled, which are left out."""
         schedules, tree, options = self.state / "candidates.json", self.state / "tree", self.options
         write_whole(self.state / "build.log", "")
         kernels = dict(kernels)
         for _ in range(3):
             write_whole(schedules, schedule_text({"target": options.target, "kernels": kernels}))
-            if not self.command(*configure_command(options, tree, schedules, options.tuned_workloads)):
+            if not self.command(*configure_command(options, tree, schedules, options.tuned_workloads, options.tuned_layouts)):
                 break
             go_on = ["-k", "0"] if "Ninja" in options.cmake_generator else ["-k"]
-            if self.command(options.cmake, "--build", tree, "--target", "peer_halpool", "--", *go_on):
+            if self.command(options.cmake, "--build", tree, "--target", "peer_halpool", "--", *go_on, limit_s=limit_s):
                 peer = self.state / f"peer_{name}"
                 shutil.copy2(tree / "bench/peer_halpool", peer)
                 return peer, self.objects(kernels)
@@ -290,8 +291,8 @@ def tune(options):
     builder = Builder(options, state)
     present = None
     if options.classes:
-        options.tuned_workloads = ""
-        default, _ = builder.build("default", {})
+        options.tuned_workloads, options.tuned_layouts = "", kernel_manifest.LAYOUTS
+        default, _ = builder.build("default", {}, limit_s=None)
         searches, present = classes(options, default, options.target)
         objects = builder.objects(present)
         print(f"halpool-tune: {len(searches)} kernels; no problem of {options.workloads.name} takes: "
@@ -299,7 +300,8 @@ def tune(options):
     else:
         searches = problems(options)
         options.tuned_workloads = chosen_workloads(options, state, searches)
-        default, _ = builder.build("default", {search.family: None for search in searches})
+        options.tuned_layouts = {search.workload.layout for search in searches}
+        default, _ = builder.build("default", {search.family: None for search in searches}, limit_s=None)
         objects = {}  # of kernels that are not there; what an earlier search left in the tree is not meant
     # What was measured is true of this machine, this generator and what it was measured against.
     programs = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in (options.build / "bin/halpool_generator", default))

@@ -86,7 +86,7 @@ write(workloads, workload_document())
 write(schedules, schedule_document())
 build = folder / "build"
 tree.build(build, f"-DHALPOOL_TARGETS={TARGET}", f"-DHALPOOL_WORKLOADS={workloads}", f"-DHALPOOL_SCHEDULES={schedules}",
-           "-DHALPOOL_BUILD_CLI=ON", "-DHALPOOL_INSTALL=OFF")
+           "-DHALPOOL_BUILD_CLI=ON", "-DHALPOOL_INSTALL=OFF", "-DHALPOOL_LAYOUTS=nchw;nhwc")
 program = build / "bin/halpool"
 
 

@@ -53,7 +53,7 @@ def configure(folder, *options, source=SOURCE):
     return subprocess.run(
         [CMAKE, "-S", source, "-B", folder, f"-DCMAKE_MAKE_PROGRAM={os.environ['MAKE_PROGRAM']}",
          f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={os.environ['GENERATOR']}", "-DHALPOOL_BUILD_CLI=OFF",
-         "-DCMAKE_BUILD_TYPE=Debug", "-DHALPOOL_DTYPES=f32", "-DHALPOOL_OPS=avg_pool2d",  # the others would take most of the time
+         "-DCMAKE_BUILD_TYPE=Debug", "-DHALPOOL_DTYPES=f32", "-DHALPOOL_OPS=avg_pool2d", "-DHALPOOL_LAYOUTS=nchw",  # the others would take most of the time
          *options], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
