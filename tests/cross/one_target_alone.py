@@ -10,9 +10,8 @@ target = sys.argv[1]
 folder = tree.WORK / "alone" / target
 option = f"-DHALPOOL_TARGETS={target}"
 assert option in readme_lines.BUILDS, f"README.md has no line for {target}"
-# Of the dtypes it has, the first is enough; float32 for the program below.
-dtype = tree.TARGETS[target].get("only", {}).get("dtypes", ["f32"])[0]
-tree.build(folder, option, f"-DHALPOOL_DTYPES=f32;{dtype}")
+dtype = tree.FEW_KERNELS if tree.has_few_kernels(target) else tree.TARGETS[target]["only"]["dtypes"][0]
+tree.build(folder, option, f"-DHALPOOL_DTYPES={tree.FEW_KERNELS};{dtype}")
 
 found = {path.name for path in folder.rglob("libhalpool_*.a")}
 assert found == {f"libhalpool_{name}.a" for name in ("runtime", "absent", target, tree.component(target))}, found
@@ -36,12 +35,15 @@ if tree.is_foreign(target):
 libraries = re.search(r"^Libs: -L\$\{libdir\} (.*)$", pkg_config.read_text(), re.M)[1].split()
 (folder / "consumer.cpp").write_text("""
 #include <halpool/halpool.hpp>
+#include <cstdint>
 #include <cstdio>
 int main() {
     for (std::size_t i = 0; i < halpool_target_count(); ++i) std::puts(halpool_target_at(i).name);
-    std::vector<float> pixels(3 * 48 * 64, 1.0f);
-    halpool::ConstTensorView input(pixels.data(), {1, 3, 48, 64});
-    return halpool::avg_pool2d(input, 2).data()[0] == 1.0f ? 0 : 1;
+    const std::vector<std::int64_t> pixels(3 * 48 * 64, 3);
+    std::vector<std::int64_t> pooled(3 * 24 * 32);
+    const halpool::TensorDesc whole({1, 3, 48, 64}, halpool::DType::i64), half({1, 3, 24, 32}, halpool::DType::i64);
+    halpool::avg_pool2d({pixels.data(), whole}, {pooled.data(), half}, 2);
+    return pooled[0] == 3 ? 0 : 1;
 }
 """)
 tree.run(tree.compiler(target), "-std=c++17", folder / "consumer.cpp", f"-I{prefix}/include", f"-L{pkg_config.parent.parent}",

@@ -48,6 +48,14 @@ def run(*words, **options):
     return subprocess.run([str(word) for word in words], check=True, **options)
 
 
+# A tree's kernels of this dtype alone, which are few; some targets have none of it.
+FEW_KERNELS = "i64"
+
+
+def has_few_kernels(target):
+    return FEW_KERNELS in TARGETS[target].get("only", {}).get("dtypes", [FEW_KERNELS])
+
+
 def configure(folder, *options, source=SOURCE):
     shutil.rmtree(folder, ignore_errors=True)
     return subprocess.run(
