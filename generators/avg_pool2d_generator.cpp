@@ -99,7 +99,7 @@ public:
             if (pairs) {
                 summed(v.order(layout)) = Tuple(ElementType::low_of_pair(stored), ElementType::high_of_pair(stored));
             } else {
-                summed(v.order(layout)) = element.widened(stored, on_device() ? Expr(0) : *input_zero);
+                summed(v.order(layout)) = element.widened(stored, on_device() ? device.input_zero : Expr(*input_zero));
             }
         }
         PoolProblem problem{layout, summed, element.sum, {}, {}, border, !nhwc || fixed_channels > 0, fixed_channels, on_device()};
@@ -184,7 +184,7 @@ public:
         Expr sum = word_of_means ? Expr() : Expr(stages.sum(v.arguments(layout)));
         if (on_device()) {
             Expr divisor = device.divisor(element, problem.x, problem.y, v.x, v.y, window == Window::generic);
-            output(v.order(layout)) = element.mean(sum, divisor, element.is_float() ? cast(element.sum, device.positive_zero) : Expr(), 0);
+            output(v.order(layout)) = element.mean(sum, divisor, element.is_float() ? cast(element.sum, device.positive_zero) : Expr(), device.output_zero, device.scale);
         } else if (fixed) {
             const auto factor_at = [&](Expr x, Expr y, bool is_steady = false) {
                 Expr height_class = cast<int>((*divisor_y)(y)) - 1;

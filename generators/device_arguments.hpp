@@ -38,6 +38,9 @@ struct DeviceArguments {
         inputs_.add(fixed_divisor, add_float("fixed_divisor"));
         inputs_.add(fixed_divisor_low, add_int("fixed_divisor_low"));
         inputs_.add(fixed_divisor_high, add_int("fixed_divisor_high"));
+        inputs_.add(scale, add_float("scale"));
+        inputs_.add(input_zero, add_int("input_zero"));
+        inputs_.add(output_zero, add_int("output_zero"));
         inputs_.add(one, add_float("one"));
     }
     void read() { inputs_.read(); }  // when generate() begins
@@ -46,7 +49,7 @@ struct DeviceArguments {
     Halide::Expr divisor(const ElementType &element, const WindowAxis &x, const WindowAxis &y, const Halide::Expr &ox, const Halide::Expr &oy, bool dilated) const;
     Halide::Expr fixed(const ElementType &element) const;  // where all windows have one, it
 
-    Halide::Expr own_divisor, positive_zero, begin_h, begin_w, end_h, end_w, fixed_divisor, fixed_divisor_low, fixed_divisor_high, one;
+    Halide::Expr own_divisor, positive_zero, begin_h, begin_w, end_h, end_w, fixed_divisor, fixed_divisor_low, fixed_divisor_high, scale, input_zero, output_zero, one;
 
 private:
     AddedInputs inputs_;

@@ -73,7 +73,7 @@ ElementType::ElementType(const std::string &dtype, int fixed_taps, const Target 
     result_format_ = format(to);
     const Factors factors = factors_of(dtype.c_str(), fixed_taps > 0);
     factor = factors == Factors::f32 ? Float(32) : factors == Factors::f64 ? Float(64) : factors == Factors::u16 ? UInt(16) : Int(64);
-    if (target.has_gpu_feature() && stored.is_int_or_uint() && format_ == Format::plain) factor = Int(stored.bits() == 8 ? 32 : 64);  // divided as they are
+    if (target.has_gpu_feature() && stored.is_int_or_uint() && format_ == Format::plain && !real_means_) factor = Int(stored.bits() == 8 ? 32 : 64);  // divided as they are
     if (format_ != Format::plain) {
         sum = Float(32);
     } else if (stored.is_float()) {
@@ -103,9 +103,9 @@ Expr ElementType::rounded(const Expr &mean) const {
     }
 }
 
-Expr ElementType::mean(const Expr &sum, const Expr &divisor, const Expr &positive_zero, const Expr &zero) const {
+Expr ElementType::mean(const Expr &sum, const Expr &divisor, const Expr &positive_zero, const Expr &zero, const Expr &scale) const {
     if (is_float()) return rounded(sum / divisor + positive_zero);
-    return real_means_ ? mean_by_reciprocal(sum, strict_float(1.0f / divisor), positive_zero, zero) : quotient(sum, divisor);
+    return real_means_ ? mean_by_reciprocal(sum, strict_float(scale / divisor), positive_zero, zero) : quotient(sum, divisor);
 }
 
 Expr ElementType::mean_by_reciprocal(const Expr &sum, const Expr &reciprocal, const Expr &positive_zero, const Expr &zero) const {

@@ -22,7 +22,8 @@ struct ElementType {
     Halide::Expr widened(const Halide::Expr &element, const Halide::Expr &zero = {}) const;
     Halide::Expr rounded(const Halide::Expr &mean) const;     // a float mean, to the nearest result
     // A sum, divided, as the output holds it. positive_zero is added to floats; zero: of quantized results, which one stands for zero.
-    Halide::Expr mean(const Halide::Expr &sum, const Halide::Expr &divisor, const Halide::Expr &positive_zero, const Halide::Expr &zero) const;
+    // scale: of bytes whose means are real numbers, what the divisor leaves out of Problem::scale.
+    Halide::Expr mean(const Halide::Expr &sum, const Halide::Expr &divisor, const Halide::Expr &positive_zero, const Halide::Expr &zero, const Halide::Expr &scale = 1.0f) const;
     Halide::Expr mean_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal, const Halide::Expr &positive_zero, const Halide::Expr &zero) const;
     // Of a word of two bfloat16: each, widened; and the word of two means.
     static Halide::Expr low_of_pair(const Halide::Expr &word);

@@ -158,6 +158,8 @@ DeviceCall::DeviceCall(const Problem &problem, const KernelRow &row, const Devic
     constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
     if (are_bytes(row.dtype)) fixed = std::clamp(fixed, -kMost, kMost);
     whole_divisor_ = {static_cast<std::int32_t>(static_cast<std::uint32_t>(fixed)), static_cast<std::int32_t>(fixed >> 32)};
+    scale_ = static_cast<float>(problem.scale);
+    zeros_ = {problem.input_zero, problem.output_zero};
     const bool valid = problem.rule == DivisorRule::valid_taps;
     const auto begin = [&](const Axis &axis) { return valid ? 0 : narrow(-axis.pad_begin); };
     const auto end = [&](const Axis &axis) { return narrow(valid ? axis.input : axis.input + axis.pad_end); };
@@ -210,6 +212,9 @@ void DeviceCall::launch(const DeviceRange *input, const DeviceRange *output, std
     set(kFixedDivisor, fixed_divisor_);
     set(kFixedDivisorLow, whole_divisor_[0]);
     set(kFixedDivisorHigh, whole_divisor_[1]);
+    set(kDeviceScale, scale_);
+    set(kDeviceInputZero, zeros_[0]);
+    set(kDeviceOutputZero, zeros_[1]);
     set(kOne, one);
     set(kDeviceOutput, out);
 

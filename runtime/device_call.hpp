@@ -42,6 +42,8 @@ private:
     std::int32_t own_divisor_;
     float fixed_divisor_;
     std::array<std::int32_t, 2> whole_divisor_;  // its lower and its upper half
+    float scale_;
+    std::array<std::int32_t, 2> zeros_;  // of the input and the output
 };
 
 }  // namespace halpool

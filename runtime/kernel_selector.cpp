@@ -22,23 +22,26 @@ std::string workload(const ExactProblem &e) {
 
 bool is_of_cpu(const KernelRow &row) { return row.threads == 0; }
 
-// A problem, and the forward pass that computes the same, where it is a backward pass and there is one; or the same problem in its
-// input's layout.
+// A problem, and the forward pass that computes the same, where it is a backward pass and there is one, if need be of gradients that
+// are spread out; or the same problem in its input's layout.
 struct Question {
-    explicit Question(const Problem &asked) : problem(asked), forward(asked.as_forward()), relaid(asked.in_input_layout()) {}
+    explicit Question(const Problem &asked) : problem(asked), forward(asked.as_forward()), spread(asked.as_spread_forward()), relaid(asked.in_input_layout()) {}
     const Problem &problem;
-    std::optional<Problem> forward, relaid;
+    std::optional<Problem> forward, spread, relaid;
 
     // What a kernel would compute; null: it is for another operator or another dtype.
     const Problem *for_row(const KernelRow &row) const {
         if (std::strcmp(row.dtype, problem.arithmetic->name) != 0) return nullptr;
         if (std::strcmp(row.op, op_name(problem.op)) == 0) return relaid && is_of_cpu(row) ? &*relaid : &problem;
-        return forward && std::strcmp(row.op, op_name(Op::avg_pool2d)) == 0 ? &*forward : nullptr;
+        if (std::strcmp(row.op, op_name(Op::avg_pool2d)) != 0) return nullptr;
+        if (spread && is_of_cpu(row)) return &*spread;
+        return forward ? &*forward : nullptr;
     }
     const char *reference() const { return problem.arithmetic->references[static_cast<int>(problem.op)]; }
     Choice choice(const LinkedTable &linked, const KernelRow &row) const {
         const Problem *const computed = for_row(row);
-        return {linked, &row, reference(), forward && computed == &*forward ? forward : std::nullopt, relaid && computed == &*relaid ? relaid : std::nullopt};
+        const auto if_computed = [&](const std::optional<Problem> &which) { return which && computed == &*which ? which : std::nullopt; };
+        return {linked, &row, reference(), if_computed(forward), if_computed(spread), if_computed(relaid)};
     }
 };
 
@@ -318,12 +321,18 @@ Choice first_choice(const Question &question, const Demand &demand) {
     for (const LinkedTable &linked : linked_tables()) {
         if (device_of(linked.device) != demand.device) continue;
         if (!target_objection(linked).empty()) continue;
-        for (std::size_t i = 0; i < linked.table->row_count; ++i) {
-            const KernelRow &row = linked.table->rows[i];
-            if (question.for_row(row) && objection(linked, row, question, demand).empty()) return question.choice(linked, row);
+        // Kernels of the backward pass for these windows alone come before spreading out, those for any window behind it.
+        for (const bool own : {true, false}) {
+            if (own && !question.spread) continue;
+            for (std::size_t i = 0; i < linked.table->row_count; ++i) {
+                const KernelRow &row = linked.table->rows[i];
+                const Problem *const computed = question.for_row(row);
+                if (!computed || (own && (computed != &question.problem || row.window == WindowClass::generic))) continue;
+                if (objection(linked, row, question, demand).empty()) return question.choice(linked, row);
+            }
         }
     }
-    return {{nullptr, nullptr}, nullptr, question.reference(), std::nullopt};
+    return {{nullptr, nullptr}, nullptr, question.reference()};
 }
 
 }  // namespace
@@ -367,6 +376,7 @@ std::vector<Candidate> explain_selection(const Problem &problem, const Demand &d
     const std::string chosen_because =
         text("chosen: ", choice.row ? purpose(*choice.row) + "; " : "",
              choice.forward ? "the gradient of such windows is a mean of gradients; " : "",
+             choice.spread ? "the gradients, spread out to where the windows begin, are summed by windows of stride 1; " : "",
              choice.relaid ? "some rows at a time, then laid out as the output's memory; " : "",
              demanded ? "the first that meets the demand" : "the first in the order of preference that this host can run");
     for (const LinkedTable &linked : linked_tables()) {

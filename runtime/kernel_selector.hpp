@@ -26,6 +26,8 @@ struct Choice {
     const char *reference = "";  // the name of the reference kernel for the problem
     // Not empty: the row, of a forward kernel, computes this in place of the problem, a backward pass.
     std::optional<Problem> forward = std::nullopt;
+    // Not empty: the row, of a forward kernel, computes this of gradients that are spread out (SpreadCall).
+    std::optional<Problem> spread = std::nullopt;
     // Not empty: the row computes this, whose output is then laid out as the problem's (RelaidCall).
     std::optional<Problem> relaid = std::nullopt;
 

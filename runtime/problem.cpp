@@ -298,6 +298,43 @@ std::optional<Problem> Problem::as_forward() const {
     return forward;
 }
 
+std::optional<Problem> Problem::as_spread_forward() const {
+    constexpr std::array<int, 4> kPlanar{0, 1, 2, 3};
+    if (op != Op::avg_pool2d_backward || !input.dtype->is_float || input.dtype->bytes < 4 || !output.is_nested(kPlanar)) return std::nullopt;
+    if (input.is_nested(kPlanar) && as_forward()) return std::nullopt;
+    Problem spread = *this;
+    spread.op = Op::avg_pool2d;
+    // Where the last window begins, or far enough that every window of stride 1 has a tap there.
+    const auto turn = [](Axis &axis, std::int64_t windows) {
+        const std::int64_t extent = axis.input, reach = axis.reach(), pad = axis.pad_begin;
+        axis.input = std::max((windows - 1) * axis.stride + 1, extent + pad + 1 - reach);
+        axis.stride = 1;
+        axis.pad_begin = reach - 1 - pad;
+        axis.pad_end = extent - axis.input + pad;
+        return axis.pad_begin >= 0 && axis.pad_end >= 0 && axis.input <= kMostElements;
+    };
+    if (!turn(spread.y, windows_h()) || !turn(spread.x, windows_w())) return std::nullopt;
+    std::int64_t dense = 1;
+    spread.input.shape = {input.shape[0], input.shape[1], spread.y.input, spread.x.input};
+    for (std::size_t i = 4; i-- > 0;) {
+        spread.input.strides[i] = dense;
+        if (dense > std::numeric_limits<std::int64_t>::max() / 64 / std::max<std::int64_t>(spread.input.shape[i], 1)) return std::nullopt;
+        dense *= std::max<std::int64_t>(spread.input.shape[i], 1);
+    }
+    const auto one_factor = [&](const Axis &axis, std::int64_t windows) {
+        for (std::int64_t o = 1; o < windows; ++o) {
+            if (divisor_factor(axis, o, rule) != divisor_factor(axis, 0, rule)) return false;
+        }
+        return true;
+    };
+    if (rule != DivisorRule::fixed) {
+        const bool one_divisor = one_factor(y, windows_h()) && one_factor(x, windows_w());
+        spread.fixed_divisor = one_divisor ? divisor_factor(y, 0, rule) * divisor_factor(x, 0, rule) : 1;
+    }
+    spread.rule = DivisorRule::fixed;
+    return spread;
+}
+
 std::optional<Problem> Problem::in_input_layout() const {
     if (op != Op::avg_pool2d) return std::nullopt;
     constexpr std::array<int, 4> kOrders[] = {{0, 1, 2, 3}, {0, 2, 3, 1}};

@@ -97,6 +97,9 @@ enum DeviceKernelArgument : int {
     kFixedDivisor,      // float, of elements that are summed in float
     kFixedDivisorLow,   // int32: the same as an integer of 64 bits, for others; bytes take the lower half alone
     kFixedDivisorHigh,
+    kDeviceScale,   // float: Problem::scale; of bytes whose means are real numbers, as what follows
+    kDeviceInputZero,  // int32: Problem::input_zero
+    kDeviceOutputZero,
     kOne,           // float: 1, unknown to the device's compiler (see compensated_add in pool_algorithm.cpp)
     kDeviceOutput,
     kDeviceKernelArgumentCount
@@ -104,7 +107,8 @@ enum DeviceKernelArgument : int {
 inline constexpr const char *kDeviceKernelArgumentNames[kDeviceKernelArgumentCount] = {
     "user_context",    "input",         "kernel_h",      "kernel_w",      "stride_h",      "stride_w",
     "pad_top",         "pad_left",      "dilation_h",    "dilation_w",    "border",        "own_divisor",   "positive_zero", "divisor_begin_h",
-    "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "fixed_divisor_low", "fixed_divisor_high", "one", "output"};
+    "divisor_begin_w", "divisor_end_h", "divisor_end_w", "fixed_divisor", "fixed_divisor_low", "fixed_divisor_high",
+    "scale",           "input_zero",    "output_zero",   "one",           "output"};
 
 // The arguments of kernels of the backward pass, for the CPU. They add up, for each element of their output, the gradient of the
 // pooled tensor, their input, over the windows [first, end) that cover it, each divided as in the forward pass. Buffers as
