@@ -353,18 +353,24 @@ def tune(options):
         write_whole(options.output, schedule_text(result(searches, options, time.monotonic() - begin, present)))
     if bar:
         bar.close()
-    confirm([search for search in searches if search.best], builder, default, state, options)
+    confirm([search for search in searches if search.best], builder, default, state, journal, options)
     write_whole(options.output, schedule_text(result(searches, options, time.monotonic() - begin, present)))
     report(searches, options, number, time.monotonic() - begin, estimates)
 
 
-def confirm(winners, builder, default, state, options):
-    """All winners in one library, as they will be used, a third time: who does not gain there is dropped."""
-    if not winners:
-        return
-    peer, _ = builder.build("winners", {search.family: search.best for search in winners})
+def confirm(winners, builder, default, state, journal, options):
+    """All winners in one library, as they will be used, a third time: who does not gain there is dropped. Kept as well: the same
+    measurements make the same decisions."""
+    name = "{} confirmed".format
+    known = {search.family: journal.ratios(name(search.family), search.best) for search in winners}
+    peer = None
+    if None in known.values():
+        peer, _ = builder.build("winners", {search.family: search.best for search in winners})
     for search in winners:
-        ratio = measured_ratio(search, default, peer, state, options)
+        if known[search.family] is None:
+            known[search.family] = [measured_ratio(search, default, peer, state, options)]
+            journal.add(name(search.family), search.best, known[search.family])
+        ratio, = known[search.family]
         if ratio > search.WIN:
             print(f"halpool-tune: {search.family}: {json.dumps(search.best)} gained {search.over_default:.2f} and, measured again, {1 / ratio:.2f}: "
                   "dropped", file=sys.stderr)

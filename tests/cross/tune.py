@@ -57,8 +57,22 @@ found = json.loads(schedules.read_text())
 assert found["target"] == target and list(found["kernels"]) == [FAMILY] and found["provenance"]["cpu"], found
 assert (found["kernels"][FAMILY] is None) == (found["over_default"][FAMILY] == 1), found
 journal = build / "tune" / target / "own/measured.jsonl"
-lines = journal.read_text().splitlines()
-assert len(lines) == 1 and json.loads(lines[0])["family"] == FAMILY, lines
+
+
+def candidates_measured():
+    """Those in the journal, without the winners that were measured once more, and without what cannot be read."""
+    count = 0
+    for line in journal.read_text().splitlines():
+        with contextlib.suppress(ValueError):
+            count += json.loads(line)["family"] == FAMILY
+    return count
+
+
+assert candidates_measured() == 1, journal.read_text()
+# What is known is not measured again, and decides the same.
+known = journal.read_text()
+tune("--rounds", "1").check_returncode()
+assert journal.read_text() == known and json.loads(schedules.read_text())["kernels"] == found["kernels"], journal.read_text()
 # What it writes, the build takes.
 configured = tree.configure(folder / "taken", f"-DHALPOOL_TARGETS={target}", f"-DHALPOOL_WORKLOADS={workloads}", f"-DHALPOOL_SCHEDULES={schedules}")
 assert configured.returncode == 0, configured.stdout
@@ -69,7 +83,7 @@ schedules.unlink()
 again = tune("--rounds", "1")
 again.check_returncode()
 assert json.loads(schedules.read_text())["kernels"] == found["kernels"]
-assert len(journal.read_text().splitlines()) == 3, "measured again"
+assert candidates_measured() == 1, "measured again"
 # Killed at random moments: the schedules are whole, what was measured stays, and the next call ends.
 journal.unlink()
 order = random.Random(7)
@@ -82,7 +96,7 @@ for _ in range(6):
 before = journal.read_text() if journal.exists() else ""
 last = tune("--rounds", "2")
 last.check_returncode()
-assert journal.read_text().startswith(before) and len(journal.read_text().splitlines()) >= 2, journal.read_text()
+assert journal.read_text().startswith(before) and candidates_measured() >= 2, journal.read_text()
 # A place that cannot be written to: said so, and nothing is left behind.
 refused = tune("--rounds", "1", "--output", "/proc/none.json")
 assert refused.returncode and "/proc/none.json" in refused.stdout, refused.stdout
