@@ -1,6 +1,7 @@
 """What the tuner's modules share: where the repository is, and its failure."""
 
 import pathlib
+import platform
 import re
 import sys
 
@@ -23,6 +24,27 @@ def read_json(path):
         raise TuneFailed(str(error)) from error
     except (ValueError, RecursionError) as error:  # not UTF-8; a number of thousands of digits; brackets without end
         raise TuneFailed(f"{path}: not JSON that can be read: {error}") from error
+
+
+def usable_targets(machine=platform.machine(), cpuinfo=pathlib.Path("/proc/cpuinfo")):
+    """The CPU targets that a machine runs, the best first: what the library finds, known before there is one."""
+    document = read_json(SOURCE / "schedules/targets.json")
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    features = {word for line in re.findall(r"^(?:flags|Features)\s*: (.*)$", text, re.M) for word in line.split()}
+    features |= {word.replace("_", "") for word in features}  # sse4_1
+    own = {name for name, system in document["systems"].items() if machine in system["processors"]}
+    # A system that names no features there has the last word when a candidate is run.
+    found = [(-facts["preference"], name) for name, facts in document["targets"].items()
+             if facts.get("system") in own and (not features or set(facts["requires"]) <= features)]
+    return [name for _, name in sorted(found)]
+
+
+def halpool_version():
+    header = (SOURCE / "include/halpool/halpool.h").read_text(encoding="utf-8")
+    return ".".join(re.search(rf"^#define HALPOOL_VERSION_{part} (\d+)$", header, re.M)[1] for part in ("MAJOR", "MINOR", "PATCH"))
 
 
 def halide_version():

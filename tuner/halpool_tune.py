@@ -13,11 +13,10 @@ import argparse
 import json
 import os
 import pathlib
-import subprocess
 import sys
 
 import bundle
-from common import SOURCE, TuneFailed, kernel_manifest
+from common import SOURCE, TuneFailed, halpool_version, kernel_manifest, usable_targets
 from onnx_workloads import workloads_of_model
 from peer_process import PeerFailed
 import report
@@ -82,10 +81,10 @@ def search_command(arguments):
         raise TuneFailed("run build/bin/halpool-tune or ./dev tune: the tuner builds with the generator of a build")
     options.group = "judged" if not (options.workloads or options.all or options.classes) else None
     options.build, options.workloads = options.build.resolve(), (options.workloads or SOURCE / "benchmarks/workloads.json").resolve()
-    information = json.loads(subprocess.run([str(options.build / "bin/halpool"), "info", "--json"], check=True, text=True,
-                                            stdout=subprocess.PIPE).stdout)
-    usable = [target["name"] for target in information["targets"] if target["device"] == "cpu" and target["available"] and target["name"] != "any"]
-    options.target, options.version = options.target or usable[0], information["version"]
+    usable = usable_targets()
+    if not (options.target or usable):
+        raise TuneFailed("this machine's CPU has what no target needs: name one with --target")
+    options.target, options.version = options.target or usable[0], halpool_version()
     known = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"]
     if options.target not in known or "device" in known[options.target]:
         raise TuneFailed(f"there is no CPU target {options.target}; known: {', '.join(name for name in known if 'device' not in known[name])}")

@@ -20,9 +20,14 @@ shutil.rmtree(folder, ignore_errors=True)
 build = folder / "build"
 (build / "bin").mkdir(parents=True)
 (build / "bin/halpool_generator").symlink_to(tree.os.environ["GENERATOR"])
-(build / "bin/halpool").symlink_to(program)
 information = json.loads(subprocess.run([program, "info", "--json"], check=True, text=True, stdout=subprocess.PIPE).stdout)
-target = [each["name"] for each in information["targets"] if each["device"] == "cpu" and each["available"] and each["name"] in tree.TARGETS][-1]
+usable = [each["name"] for each in information["targets"] if each["device"] == "cpu" and each["available"] and each["name"] in tree.TARGETS]
+target = usable[-1]
+# Known before there is a library: of those that this build has, the same.
+sys.path.insert(0, str(tree.SOURCE / "tuner"))
+import common  # noqa: E402
+built = {each["name"] for each in information["targets"]}
+assert [name for name in common.usable_targets() if name in built] == usable and common.halpool_version() == information["version"], information
 workloads, schedules = folder / "workloads.json", folder / "out.json"
 problem = {"name": "odd", "input": [1, 16, 40, 40], "kernel_size": [5, 4], "stride": 1, "padding": [2, 0], "ceil_mode": True}
 workloads.write_text(json.dumps({"op": "avg_pool2d", "dtype": "f32", "layouts": ["nchw"], "workloads": [problem]}))

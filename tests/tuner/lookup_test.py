@@ -3,6 +3,7 @@ import pathlib
 import tempfile
 import unittest
 
+import common
 from common import device_identity, kernel_manifest
 
 EPYC = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC 9354; 32-Core\n"
@@ -32,6 +33,23 @@ class AMachine(unittest.TestCase):
         self.assertEqual(device_identity.distance({"vendor": "GenuineIntel", "architecture": "25/17"}, epyc), 3.5)
         self.assertEqual(device_identity.distance({}, epyc), 3)
         self.assertEqual(device_identity.distance(epyc, {}), 3.5)
+
+
+class UsableTargets(unittest.TestCase):
+    def of(self, machine, line):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "cpuinfo"
+            path.write_text(f"processor\t: 0\n{line}\n", encoding="utf-8")
+            return common.usable_targets(machine, path)
+
+    def test_have_every_feature_that_they_need(self):
+        self.assertEqual(self.of("x86_64", "flags\t\t: sse4_1 avx avx2 fma"), ["x86-64-sse41"])
+        self.assertEqual(self.of("x86_64", "flags\t\t: sse4_1 avx avx2 fma f16c"), ["x86-64-avx2", "x86-64-sse41"])
+        self.assertEqual(self.of("x86_64", "flags\t\t: fpu"), [])
+        self.assertEqual(self.of("aarch64", "Features\t: fp asimd"), ["arm-64-neon"])
+
+    def test_are_all_of_a_machine_that_names_no_features(self):
+        self.assertEqual(self.of("riscv64", "isa\t\t: rv64imafdcv"), ["riscv-64-rvv"])
 
 
 class Lookup(unittest.TestCase):
