@@ -146,7 +146,6 @@ MUTATIONS = [
     ("layouts: what is laid out anew begins at the first row", "runtime/relaid_call.cpp", "+ y * strides_[2];", "+ (y - part.row_begin) * strides_[2];"),
     # ---- backward
     ("spread: what lies between the gradients' rows stays", "runtime/spread_call.cpp", "std::fill_n(to, width_, T{0});\n            continue;", "continue;"),
-    ("spread: what lies behind a row's gradients stays", "runtime/spread_call.cpp", "std::fill(to + 2 * pairs, to + width, T{0});", ""),
     ("spread: parts lack the last row", "runtime/spread_call.cpp", "std::min(row_end - 1 - pad_top_ + reach_h_, height_)", "std::min(row_end - 2 - pad_top_ + reach_h_, height_)"),
     ("spread: all rows take the first one's divisors", "runtime/spread_call.cpp", "factor_rows_[static_cast<std::size_t>(window)] * windows_w_;", "factor_rows_[static_cast<std::size_t>(window) * 0] * windows_w_;"),
     ("spread: gradients end with the last window", PROBLEM, "std::max((windows - 1) * axis.stride + 1, extent + pad + 1 - reach)", "((windows - 1) * axis.stride + 1)"),
