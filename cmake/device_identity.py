@@ -19,6 +19,12 @@ def of_cpuinfo(text):
     return {key: re.sub(r"[^ -~]|[,;=]", " ", value) for key, value in identity.items() if value}
 
 
+def features_of_cpuinfo(text):
+    """What the system calls the CPU's features, with and without underscores (sse4_1: targets.json has sse41); none where it lists none."""
+    words = {word for line in re.findall(r"^(?:flags|Features)\s*: (.*)$", text, re.M) for word in line.split()}
+    return words | {word.replace("_", "") for word in words}
+
+
 def of_this_machine():
     """{} where the system does not say."""
     try:

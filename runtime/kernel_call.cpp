@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <thread>
 
 namespace halpool {
 
@@ -116,10 +115,7 @@ void KernelCall::prepare_large(const Problem &p, const KernelRow &row) {
     const std::int64_t pieces = (columns_ + most - 1) / most;
     most_columns_ = (columns_ + pieces - 1) / pieces;
     if (planar) most_columns_ = (most_columns_ + lanes - 1) / lanes * lanes;
-    // One for each thread that computes at once; where callers bring more than there are cores, some wait for others.
-    const std::int64_t at_once = std::max<std::int64_t>(std::min<std::int64_t>(std::thread::hardware_concurrency(), shares_.most()), 1);
-    workspaces_ = std::make_unique<Workspaces>(static_cast<std::int32_t>(std::min<std::int64_t>(at_once, Workspaces::kMost)),
-                                               static_cast<std::size_t>(workspace(std::min(most_columns_, columns_))));
+    workspaces_ = Workspaces::for_shares(shares_.most(), workspace(std::min(most_columns_, columns_)));
 }
 
 // No kernel of these reads beside a row.

@@ -321,15 +321,9 @@ Choice first_choice(const Question &question, const Demand &demand) {
     for (const LinkedTable &linked : linked_tables()) {
         if (device_of(linked.device) != demand.device) continue;
         if (!target_objection(linked).empty()) continue;
-        // Kernels of the backward pass for these windows alone come before spreading out, those for any window behind it.
-        for (const bool own : {true, false}) {
-            if (own && !question.spread) continue;
-            for (std::size_t i = 0; i < linked.table->row_count; ++i) {
-                const KernelRow &row = linked.table->rows[i];
-                const Problem *const computed = question.for_row(row);
-                if (!computed || (own && (computed != &question.problem || row.window == WindowClass::generic))) continue;
-                if (objection(linked, row, question, demand).empty()) return question.choice(linked, row);
-            }
+        for (std::size_t i = 0; i < linked.table->row_count; ++i) {
+            const KernelRow &row = linked.table->rows[i];
+            if (question.for_row(row) && objection(linked, row, question, demand).empty()) return question.choice(linked, row);
         }
     }
     return {{nullptr, nullptr}, nullptr, question.reference()};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <thread>
 
 namespace halpool {
 namespace {
@@ -28,9 +27,7 @@ RelaidCall::RelaidCall(const Problem &problem, const Problem &relaid, const Kern
     part_channels_ = planar_ ? std::min(blocks * kBlockChannels, channels_) : channels_;
     shares_ = Shares(problem.output.shape[0], height_, tile, 1);
     const std::int64_t bytes = part_rows_ * width_ * part_channels_ * element_bytes_;
-    const std::int64_t at_once = std::max<std::int64_t>(std::min<std::int64_t>(std::thread::hardware_concurrency(), shares_.most()), 1);
-    workspaces_ = std::make_unique<Workspaces>(static_cast<std::int32_t>(std::min<std::int64_t>(at_once, Workspaces::kMost)),
-                                               static_cast<std::size_t>(bytes) / sizeof(float) + 1);
+    workspaces_ = Workspaces::for_shares(shares_.most(), bytes / 4 + 1);  // floats
 }
 
 int RelaidCall::run(const void *input, void *output, const Box &box) const {

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstring>
 #include <map>
-#include <thread>
 
 namespace halpool {
 namespace {
@@ -76,9 +75,7 @@ SpreadCall::SpreadCall(const Problem &problem, const Problem &spread, const Kern
     }
     const std::int64_t spread_rows = part_planes_ > 1 ? part_planes_ * height_ : std::min(part_rows_ + reach_h_, height_);
     const std::int64_t elements = spread_rows * width_ + 2 * slack_;
-    const std::int64_t at_once = std::max<std::int64_t>(std::min<std::int64_t>(std::thread::hardware_concurrency(), shares().most()), 1);
-    workspaces_ = std::make_unique<Workspaces>(static_cast<std::int32_t>(std::min<std::int64_t>(at_once, Workspaces::kMost)),
-                                               static_cast<std::size_t>(elements * element_bytes_) / sizeof(float) + 1);
+    workspaces_ = Workspaces::for_shares(shares().most(), elements * (element_bytes_ / 4));  // floats
 }
 
 // Formed from the product, as Divisors are.

@@ -2,6 +2,7 @@
 
 #include <halpool/internal/kernel_convention.h>
 
+#include <algorithm>
 #include <new>
 #include <thread>
 
@@ -16,6 +17,11 @@ Workspaces::Workspaces(std::int32_t count, std::size_t floats) : count_(count) {
         }
         memory_[static_cast<std::size_t>(i)] = static_cast<float *>(memory);
     }
+}
+
+std::unique_ptr<Workspaces> Workspaces::for_shares(std::int64_t shares, std::int64_t floats) {
+    const std::int64_t at_once = std::max<std::int64_t>(std::min<std::int64_t>(std::thread::hardware_concurrency(), shares), 1);
+    return std::make_unique<Workspaces>(static_cast<std::int32_t>(std::min<std::int64_t>(at_once, kMost)), static_cast<std::size_t>(floats));
 }
 
 Workspaces::~Workspaces() { release(); }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace halpool {
 
@@ -16,6 +17,8 @@ public:
     static constexpr std::int32_t kMost = 32;
 
     Workspaces(std::int32_t count, std::size_t floats);  // throws std::bad_alloc
+    // One for each thread that computes one of so many shares at once; where callers bring more than there are cores, some wait for others.
+    static std::unique_ptr<Workspaces> for_shares(std::int64_t shares, std::int64_t floats);
     ~Workspaces();
     Workspaces(const Workspaces &) = delete;
     Workspaces &operator=(const Workspaces &) = delete;

@@ -33,8 +33,7 @@ def usable_targets(machine=platform.machine(), cpuinfo=pathlib.Path("/proc/cpuin
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    features = {word for line in re.findall(r"^(?:flags|Features)\s*: (.*)$", text, re.M) for word in line.split()}
-    features |= {word.replace("_", "") for word in features}  # sse4_1
+    features = device_identity.features_of_cpuinfo(text)
     own = {name for name, system in document["systems"].items() if machine in system["processors"]}
     # A system that names no features there has the last word when a candidate is run.
     found = [(-facts["preference"], name) for name, facts in document["targets"].items()

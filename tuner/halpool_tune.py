@@ -83,7 +83,7 @@ def search_command(arguments):
     options.build, options.workloads = options.build.resolve(), (options.workloads or SOURCE / "benchmarks/workloads.json").resolve()
     usable = usable_targets()
     if not (options.target or usable):
-        raise TuneFailed("this machine's CPU has what no target needs: name one with --target")
+        raise TuneFailed("no CPU target runs on this machine: name one, for --effort estimate or --emit-candidates, with --target")
     options.target, options.version = options.target or usable[0], halpool_version()
     known = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"]
     if options.target not in known or "device" in known[options.target]:
