@@ -24,7 +24,7 @@ import device_identity
 
 PARAMETERS = {
     "cpu": {"vector": (1, 2, 4, 8, 16, 32), "wide_vector": (4, 8, 16, 32), "tile_rows": range(1, 65), "tile_columns": range(1, 65),
-            "channel_vectors": range(1, 33), "most_channels": range(1, 2**20 + 1)},
+            "channel_vectors": range(1, 33), "most_channels": range(1, 2**20 + 1), "most_columns": range(1, 2**20 + 1)},
     "gpu": {"vector": (1, 2, 4), "tile_rows": range(1, 17), "tile_columns": range(1, 129), "threads": (32, 64, 128, 256)}}
 LAYOUTS = ("nchw", "nhwc")
 OPS = ("avg_pool2d", "avg_pool2d_backward")
@@ -159,10 +159,10 @@ class Workload:
         kernel_h, kernel_w = self.kernel
         stride_w = self.stride[1]
         base = scheduled.get(f"avg_pool2d_f32_{self.layout}_3x3s{1 if stride_w == 1 else 2}")
-        if self.layout == "nchw" and stride_w > 1 and max(self.kernel) > 3:
-            return None  # lines add up columns once, which fixed windows of such strides do for each tile
+        if self.layout == "nchw" and stride_w > 1 and max(self.kernel) > 3 and registers == 16 and self.output[1] > 48:
+            return None  # lines: 16 registers hold the columns of short rows alone
         side_by_side = self.kernel == self.stride
-        if base is None or kernel_h * kernel_w > 36 or max(kernel_h, kernel_w) > 8 or stride_w > 2 or side_by_side:
+        if base is None or kernel_h * kernel_w > 36 or max(kernel_h, kernel_w) > 8 or stride_w > (3 if self.layout == "nchw" else 2) or side_by_side:
             return None
         own = dict(base)
         wide = max(kernel_h, kernel_w) > 3
@@ -170,6 +170,8 @@ class Workload:
             if kernel_w // 2 > own["vector"]:
                 return None
             own["tile_columns"] = max(1, min(own.get("tile_columns", 1), registers // 2 // max(kernel_h - 1, 1)))
+        elif self.layout == "nchw" and kernel_w > stride_w:  # of the rows that the next windows have as well, all columns
+            own["tile_columns"] = max(1, min(own.get("tile_columns", 1), registers // max((kernel_h - stride_h) * stride_w, 1)))
             if wide:
                 own.pop("wide_vector", None)
         elif self.layout == "nhwc" and wide:
@@ -319,7 +321,7 @@ def workload_kernels(target, facts, workloads, scheduled, tuned_in, tuned):
                       "fixed_input_w": workload.input[1], "fixed_output_w": workload.output[1], **schedule}
         kernels.append(dict(op="avg_pool2d", dtype="f32", layout=workload.layout, window=workload.window, name=name,
                             function="halpool_" + identifier(name), parameters=parameters, streaming_bytes="",
-                            masked_loads="avx" in facts["features"].split("-"), window_class="fixed", plane=(0, 0, 0),
+                            **masks(facts, 4), window_class="fixed", plane=(0, 0, 0),
                             extents=(*workload.kernel, *workload.stride), template="cpu", exact=workload.exact()))
     return kernels
 
@@ -329,16 +331,26 @@ def read_dtypes(schedules):
     return read(os.path.join(schedules, "dtypes.json"))
 
 
+def masks(facts, bytes):
+    """Whether masked loads of elements of so many bytes, and masked stores, cost no more than others."""
+    features = facts["features"].split("-")
+    return dict(masked_loads="avx512" in features or ("avx" in features and bytes >= 4), masked_stores="avx512" in features)
+
+
 def derived_schedule(kernel, window, like, lanes, template):
     """The schedule of a dtype's kernel that has none of its own, from that of f32, `like`. lanes: of dtypes.json."""
     if like is None or template == "gpu":
         return like
-    own = {name: value for name, value in like.items() if name not in ("wide_vector", "most_channels")}
-    own["vector"] = max(1, like["vector"] * lanes[0] // lanes[1])
-    if window == "fixed" and kernel["layout"] == "nchw" and kernel["op"] == "avg_pool2d":  # these are computed in tiles of rows alone
-        own.pop("tile_columns", None)
-        overlap = WINDOW.match(kernel["window"])
-        own["tile_rows"] = 4 if int(overlap[1]) > int(overlap[3]) else 1
+    own = {name: value for name, value in like.items() if name not in ("most_channels", "most_columns")}
+    for name in ("vector", "wide_vector"):
+        if name in like:
+            own[name] = max(1, like[name] * lanes[0] // lanes[1])
+    if window == "fixed" and kernel["layout"] == "nchw" and kernel["op"] == "avg_pool2d":
+        extents = WINDOW.match(kernel["window"])
+        if int(extents[1]) == int(extents[3]):  # computed in tiles of rows alone
+            own.pop("tile_columns", None)
+            own.pop("wide_vector", None)
+            own["tile_rows"] = 4 if int(extents[1]) > int(extents[3]) else 1
     return own
 
 
@@ -431,7 +443,7 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
             parameters["fixed_stride_w"] = stride_w
         parameters.update(scheduled[family])
         kernels.append(dict(kernel, name=name, shared=shared, function="halpool_" + identifier(f"{family}_{target}"), parameters=parameters,
-                            streaming_bytes=vector if streams else "", masked_loads="avx" in facts["features"].split("-"), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
+                            streaming_bytes=vector if streams else "", **masks(facts, known_dtypes[kernel["dtype"]]["bytes"] * (2 if kernel.get("pairs") else 1)), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
     known_families = {family_of(kernel) for kernel in entries_of(every, known_dtypes)}
     for family in scheduled:
         if family not in known_families:
@@ -445,12 +457,15 @@ def row(kernel):
     parameters = kernel["parameters"]
     # Channels-last with fewer channels than a vector has lanes: rows as lines are faster where windows share columns.
     along = cpu and nhwc and kernel["op"] == "avg_pool2d" and kernel["dtype"] == "f32" and kernel["window_class"] == "fixed" and not kernel.get("channels") and parameters["fixed_stride_w"] == 1
+    # Rows of fewer columns than these have kernels with masked stores in one vector.
+    masked_stores = cpu and not nhwc and kernel["masked_stores"] and "streaming" not in parameters
+    lanes = max(parameters["vector"], parameters.get("wide_vector", 0) if masked_stores else 0)
     least_channels = parameters["vector"] if along and "exact" not in kernel else 0
     fields = (f'"{kernel["name"]}"', f'"{kernel["op"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
               "true" if cpu and kernel["window_class"] in ("fixed", "small", "lines") else "false", *kernel["extents"],
-              kernel.get("channels", 0), "true" if kernel.get("pairs") else "false", "{" + ", ".join(map(str, kernel.get("exact", ()))) + "}", *kernel["plane"], least_channels, kernel.get("min_taps", 0),
-              kernel["plane"][0] or parameters.get("tile_rows", 1), parameters["vector"], "true" if kernel["masked_loads"] else "false",
+              kernel.get("channels", 0), "true" if kernel.get("pairs") else "false", "{" + ", ".join(map(str, kernel.get("exact", ()))) + "}", *kernel["plane"], least_channels, kernel.get("min_taps", 0), parameters.get("most_columns", 0),
+              kernel["plane"][0] or parameters.get("tile_rows", 1), lanes, "true" if kernel["masked_loads"] else "false",
               "true" if "streaming" in parameters else "false",
               parameters.get("alignment", 1),
               parameters.get("threads", 0), parameters.get("tile_columns", 1), kernel["function"] + "_argv")
@@ -595,7 +610,8 @@ def main():
         for kernel in kernels:
             if kernel.get("shared"):
                 continue
-            parameters = ",".join(f"{name}={value}" for name, value in kernel["parameters"].items())
+            # Which rows a kernel is preferred for is the table's alone.
+            parameters = ",".join(f"{name}={value}" for name, value in kernel["parameters"].items() if name != "most_columns")
             cmake.append(f'  "{kernel["function"]}|{target}|{halide}|{facts.get("device", "")}|{kernel["op"]}|{kernel["streaming_bytes"]}|{parameters}"')
         write(os.path.join(arguments.out, f"table_{target}.cpp"), table_source(target, facts, kernels))
         components.setdefault(component_of(target), []).append(target)

@@ -1,6 +1,7 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
 #include "convention.hpp"
 #include "cpu_schedule.hpp"
+#include "dense_columns.hpp"
 #include "device_arguments.hpp"
 #include "element_type.hpp"
 #include "gpu_schedule.hpp"
@@ -122,6 +123,7 @@ public:
         }
         if (on_device()) problem.one = device.one;
         problem.walks_down = walks();
+        problem.dense_columns = dense_columns();
         _halide_user_assert(!walks() || int(fixed_kernel_w) / 2 <= int(vector))
             << "a window of " << int(fixed_kernel_w) << " columns needs vectors of at least half as many\n";
         problem.side_by_side = side_by_side();
@@ -222,8 +224,9 @@ public:
     }
 
     void schedule() {
+        if (dense_columns()) get_pipeline().add_custom_lowering_pass(new DenseColumns);
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(
-            get_target().has_feature(Target::AVX), fixed_plane_w < int(vector) ? int(fixed_plane_w) : 0));
+            masked_loads(), fixed_plane_w < int(vector) ? int(fixed_plane_w) : 0));
         if (window == Window::lines) get_pipeline().add_custom_lowering_pass(new LineWindow(vector));
         if (window == Window::small) get_pipeline().add_custom_lowering_pass(new TapWindow);
         if (window == Window::large) get_pipeline().add_custom_lowering_pass(new LargeWindow(vector));
@@ -249,12 +252,15 @@ private:
         return ElementType(dtype, window == Window::fixed ? int(fixed_kernel_h) * int(fixed_kernel_w) : 0, get_target());
     }
     bool planar_fixed() const { return !on_device() && window == Window::fixed && layout == Layout::nchw; }
-    bool walks() const { return planar_fixed() && walks_down(is_f32(), true, fixed_stride_w); }
+    bool walks() const { return planar_fixed() && walks_down(true, fixed_kernel_w, fixed_stride_w); }
     bool may_walk_along() const {
         return is_f32() && !on_device() && window == Window::fixed && layout == Layout::nhwc && fixed_channels == 0 && fixed_stride_w == 1 && !streaming;
     }
     bool always_walks_along() const { return may_walk_along() && most_channels == kAnyChannels; }
     Expr walks_along() const { return output.dim(0).extent() <= int(most_channels); }
+    bool dense_columns() const { return walks() && fixed_plane_w == 0 && reads_dense_columns(fixed_stride_w, element_type().stored.bytes()); }
+    // Of elements of less than 32 bits they are loaded one by one before AVX-512.
+    bool masked_loads() const { return get_target().has_feature(Target::AVX512) || (get_target().has_feature(Target::AVX) && (pairs || element_type().stored.bits() >= 32)); }
     bool side_by_side() const {
         return planar_fixed() && is_f32() && !walks() && lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w);
     }
@@ -349,8 +355,13 @@ private:
                 schedule_planar_plane(output, v, when, s, fixed_plane_w);
             } else if (side_by_side()) {
                 schedule_planar_side_by_side(output, stages, v, is_read_in_order(), when, s);
+            } else if (dense_columns() && streaming) {
+                schedule_planar_rows(output, v, when, s);
             } else if (walks()) {
-                schedule_planar_walk(output, v, when, s);
+                // Masks are registers of their own kind.
+                const int held = (int(fixed_kernel_h) - int(fixed_stride_h) + 1) * (4 * int(fixed_stride_w) + 1);
+                const bool four_vectors = dense_columns() && get_target().has_feature(Target::AVX512) && held <= registers - 8;
+                schedule_planar_walk(output, v, when, s, dense_columns(), four_vectors, get_target().has_feature(Target::AVX512) && !streaming);
             } else {
                 schedule_planar_tiles(output, stages, v, when, s, lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w));
             }

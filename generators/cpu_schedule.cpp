@@ -155,9 +155,30 @@ void schedule_planar_side_by_side(Func output, PoolStages &stages, const OutputV
     stages.sum.update().reorder(stages.taps, v.x).atomic().vectorize(stages.taps).vectorize(v.x);
 }
 
+// Row by row, so that memory is read in order: as many vectors at once as divide a row. Rows are whole vectors.
+void schedule_planar_rows(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+    Var xo("xo"), xk("xk"), xi("xi");
+    const auto tile = [&](Stage stage, int vectors) {
+        stage.split(v.x, xo, xi, schedule.vector * vectors, TailStrategy::ShiftInwards)
+            .split(xi, xk, xi, schedule.vector)
+            .reorder(xi, xk, v.y, xo, v.c, v.n)
+            .vectorize(xi)
+            .unroll(xk)
+            .never_partition(xo, v.y);
+    };
+    const auto tiles = [&](Stage stage) {
+        for (int vectors = schedule.tile_columns; vectors > 1; --vectors) tile(stage.specialize(when.width % (schedule.vector * vectors) == 0), vectors);
+        tile(stage, 1);
+    };
+    Stage masked = output.specialize(is_border(when, Border::masked));
+    tiles(masked.specialize(when.uniform == 1));
+    tiles(masked);
+    tile(output, 1);
+}
+
 // Strips of columns, down the plane: WindowWalk carries the rows' sums. A strip is at most tile_columns vectors wide;
 // ShiftInwards lets the last one overlap its neighbour, so the width is chosen by what that costs.
-void schedule_planar_walk(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+void schedule_planar_walk(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, bool dense_columns, bool four_vectors, bool masked_stores) {
     Var xo("xo"), xk("xk"), xi("xi");
     const auto strips = [&](Stage stage, int lanes, int vectors) {
         stage.split(v.x, xo, xi, lanes * vectors, TailStrategy::ShiftInwards)
@@ -196,21 +217,34 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
             row_of(one, schedule.wide_vector, kMost);
             by_overlap(stage, schedule.wide_vector, 4);
         }
+        if (four_vectors) row_of(stage.specialize(when.width > 2 * lanes && when.width <= 4 * lanes), lanes, 4);
         for (int vectors = schedule.tile_columns; vectors > 1; vectors /= 2) by_overlap(stage, lanes, vectors);
-        if (schedule.tile_columns > 1) row_of(stage.specialize(when.width >= lanes && when.width <= 2 * lanes), lanes, 2);
+        if (schedule.tile_columns > 1) row_of(stage.specialize(when.width > lanes && when.width <= 2 * lanes), lanes, 2);
         strips(stage, lanes, 1);
     };
     const auto by_divisor = [&](Expr condition, const std::function<void(Stage)> &schedule_stage) {
         Stage stage = output.specialize(condition);
-        schedule_stage(stage.specialize(when.uniform == 1));
+        // Of words of two columns, which one a tap takes is known where the padding is.
+        for (int padding = 0; schedule.pairs && padding < 2; ++padding) schedule_stage(stage.specialize(when.uniform == 1 && when.pad_left == padding));
+        if (!schedule.pairs) schedule_stage(stage.specialize(when.uniform == 1));
         schedule_stage(stage);
     };
     Expr clamped = is_border(when, Border::clamped), narrow = is_border(when, Border::narrow);
-    wide(output.specialize(is_border(when, Border::none)));
+    if (!dense_columns) wide(output.specialize(is_border(when, Border::none)));
     by_divisor(is_border(when, Border::masked), wide);
     by_divisor(clamped, [&](Stage stage) { strips(stage, lanes, 1); });
-    if (lanes > kNarrow) by_divisor(narrow && when.width >= kNarrow, [&](Stage stage) { row_of(stage, kNarrow, 2); });
-    strips(output.specialize(narrow), 1, 1);
+    if (masked_stores) {
+        const auto part_of = [&](Stage stage, int lanes) {
+            stage.split(v.x, xo, xi, lanes, TailStrategy::PredicateStores).reorder(xi, v.y, xo, v.c, v.n).vectorize(xi).never_partition(xo, v.y);
+        };
+        // Of dense columns a row's last vector must not be whole.
+        const int most = std::max(lanes, schedule.wide_vector), half = most / 2;
+        by_divisor(narrow && when.width <= (dense_columns ? half - 1 : half), [&](Stage stage) { part_of(stage, half); });
+        by_divisor(narrow, [&](Stage stage) { part_of(stage, most); });
+    } else {
+        if (lanes > kNarrow) by_divisor(narrow && when.width >= kNarrow, [&](Stage stage) { row_of(stage, kNarrow, 2); });
+        strips(output.specialize(narrow), 1, 1);
+    }
     strips(output, 1, 1);
 }
 

@@ -1,5 +1,6 @@
 #include "pool_algorithm.hpp"
 
+#include "dense_columns.hpp"
 #include "window_walk.hpp"
 
 #include <halpool/internal/kernel_convention.h>
@@ -129,7 +130,30 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
     stages.partial = Func("partial");
     stages.sum = Func("sum");
     const int kernel_h = constant(p.y.kernel), kernel_w = constant(p.x.kernel);
-    if (p.walks_down) {
+    if (p.dense_columns) {
+        // Columns first, which the windows beside each other share; then each takes its own.
+        const auto column_sum = [&](const Expr &first, const Expr &extent, int half) {
+            Expr ix = dense_column(first), inside_row = unsafe_promise_clamped(ix, 0, extent - 1);
+            return sum_of(kernel_h, true, [&](int j) {
+                Expr iy = window_start(p.y, v.y) + j;
+                const Coordinates at{inside_row, unsafe_promise_clamped(walked_index(iy, p.y.input), 0, p.y.input - 1), v.c, v.n};
+                return walked(iy, p.y.input, p.border, lane_mask(ix, extent, p.border, kBothSides, p.pairs ? load_half(p, at, half) : load(p, at)));
+            });
+        };
+        if (p.pairs) {
+            // Words of two columns, of which stride 2 takes one each: which of the two a tap is, and in which word, is known where the padding is.
+            _halide_user_assert(constant(p.x.stride) == 2) << "words of two columns are for strides of two\n";
+            const Expr first = v.x - (p.x.pad_begin + 1) / 2, words = p.x.input / 2;
+            const Expr halves[] = {column_sum(first, words, 0), column_sum(first, words, 1)};
+            const auto taps = [&](int before) {
+                return sum_of(kernel_w, true, [&](int i) { return tap_of_columns(halves[(i + before) % 2], (i + before) / 2, kernel_w / 2 + 1, 1); });
+            };
+            stages.sum(v.order(p.layout)) = select(p.x.pad_begin % 2 == 0, taps(0), taps(1));
+        } else {
+            const Expr sum = column_sum(window_start(p.x, v.x), p.x.input, 0);
+            stages.sum(v.order(p.layout)) = sum_of(kernel_w, true, [&](int i) { return tap_of_columns(sum, i, kernel_w, constant(p.x.stride)); });
+        }
+    } else if (p.walks_down) {
         // Rows first; the windows above and below share their sums.
         const auto row = [&](const Expr &iy) {
             return sum_of(kernel_w, true, [&](int i) {

@@ -39,6 +39,7 @@ struct PoolProblem {
     // for windows of stride 2, which add a word's two elements or one.
     bool pairs = false;
     bool walks_down = false;  // planar: the schedule walks down the plane, and rows are handed on (window_walk.hpp)
+    bool dense_columns = false;  // walks_down: columns are added up before the windows take theirs (dense_columns.hpp)
 };
 
 // The variables of the output, and its definition's left-hand side in the layout's order.

@@ -109,6 +109,8 @@ bool same(const Expr &a, const Expr &b) {
     if (a.type().is_int()) return expand(a) == expand(b);
     if (a.node_type() != b.node_type()) return false;
     switch (a.node_type()) {
+    case IRNodeType::Cast: return same(a.as<Cast>()->value, b.as<Cast>()->value);
+    case IRNodeType::Reinterpret: return same(a.as<Reinterpret>()->value, b.as<Reinterpret>()->value);
     case IRNodeType::Broadcast: return same(a.as<Broadcast>()->value, b.as<Broadcast>()->value);
     case IRNodeType::Load: {
         const Load *load = a.as<Load>(), *other = b.as<Load>();
@@ -136,6 +138,7 @@ bool same(const Expr &a, const Expr &b) {
         return true;
     }
     case IRNodeType::Add: return same_operands(a.as<Add>(), b);
+    case IRNodeType::Sub: return same_operands(a.as<Sub>(), b);
     case IRNodeType::Mul: return same_operands(a.as<Mul>(), b);
     default: return equal(a, b);
     }
@@ -183,7 +186,7 @@ private:
     Expr visit(const Call *call) override {
         if (call->name != kWalked) return IRMutator::visit(call);
         for (std::size_t i = 0; i < values.size(); ++i) {
-            if (graph_equal(values[i], Expr(call))) return names[i];
+            if (graph_equal(values[i], Expr(call)) || same(values[i], Expr(call))) return names[i];
         }
         values.emplace_back(call);
         names.push_back(Variable::make(call->type, unique_name("walked")));
@@ -239,7 +242,7 @@ private:
     using IRMutator::visit;
     Expr visit(const Call *call) override {
         // Elsewhere padding may be wider than a vector.
-        if (call->name != kLaneMask || border_of(call->args[2]) != Border::masked) return IRMutator::visit(call);
+        if (call->name != kLaneMask || border_of(call->args[2]) != Border::masked || *as_const_int(scalar(call->args[3])) == kBothSides) return IRMutator::visit(call);
         const int lanes = call->type.lanes();
         bool first = true, last = true;
         for (const Expr &index : indices_) {
@@ -303,7 +306,7 @@ Expr WindowWalk::visit(const Call *call) {
         const Border border = border_of(call->args[2]);
         const bool anywhere = border == Border::clamped || border == Border::narrow || short_row_ > 0;
         const auto side = *as_const_int(scalar(call->args[3])), inner = *as_const_int(scalar(call->args[4]));
-        const bool left = (inner & 1) == 0 && (anywhere || (border == Border::masked && side < 0));
+        const bool left = (inner & 1) == 0 && (anywhere || (border == Border::masked && (side < 0 || side == kBothSides)));
         const bool right = (inner & 2) == 0 && (anywhere || (border == Border::masked && side > 0));
         Expr inside = const_true(index.type().lanes());
         if (left) inside = inside && index >= make_zero(index.type());

@@ -17,7 +17,8 @@ Halide::Expr walked_index(const Halide::Expr &index, const Halide::Expr &extent)
 // `value` in the lanes where 0 <= index < extent, else 0; which lanes may lie outside, and whether memory may be read there,
 // is known by `border`. side: below 0 for a tap before its window's middle, above 0 for one behind. Border::masked: of the
 // vectors of one row that a loop computes, only the first is taken to leave it on the left, only the last on the right, so
-// half a window must not be wider than a vector.
+// half a window must not be wider than a vector. kBothSides: any vector may leave it on either side.
+constexpr int kBothSides = 1 << 20;
 Halide::Expr lane_mask(const Halide::Expr &index, const Halide::Expr &extent, const Halide::Expr &border, int side, const Halide::Expr &value);
 
 // A value that is the same in all iterations whose windows lie inside along the loop's axis.

@@ -66,7 +66,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row, PlanesOf me
         prepare_large(p, row);
     } else if (row.window == WindowClass::lines) {
         prepare_lines(p, row);
-    } else if (row.window == WindowClass::fixed && walks_down(same_name(row.dtype, "f32"), !nhwc, row.stride_w)) {
+    } else if (row.window == WindowClass::fixed && walks_down(!nhwc, row.kernel_w, row.stride_w)) {
         prepare_walk(p, row);
     } else if (lanes_along_rows_) {
         find_clamped_rows(p);
@@ -129,31 +129,34 @@ void KernelCall::prepare_lines(const Problem &p, const KernelRow &row) {
 }
 
 void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
+    // Their vectors reach beside a row where no window does.
+    const bool dense_columns = reads_dense_columns(row.stride_w, input_element_.bytes);
+    if (dense_columns) border_ = Border::masked;
     // Border::masked: the taps before a window's middle may leave a row on the left alone, those behind it on the right.
     const bool middle_inside = p.x.pad_begin <= p.x.kernel / 2 &&
                                columns_ - 1 - p.x.pad_begin + (p.x.kernel - 1) / 2 < p.x.input;
     if (row.plane_w == 0 && columns_ < row.lanes) {
         border_ = Border::narrow;
-    } else if (border_ == Border::masked && !middle_inside) {
+    } else if (border_ == Border::masked && !middle_inside && !dense_columns) {
         border_ = Border::clamped;
     } else if (border_ == Border::masked && !row.masked_loads) {
-        find_clamped_rows(p);
+        find_clamped_rows(p, dense_columns ? 2 * row.lanes * (input_words_ ? 2 : 1) : 0);
         if (row.plane_w != 0) {  // which computes whole planes
             clamped_head_ = clamped_head_ > 0 ? rows_ : 0;
             clamped_tail_ = clamped_tail_ > 0 ? rows_ : 0;
         }
     }
     // A strip's rows lie on pages of their own and should stay in the first-level cache until the next strip.
-    constexpr std::int64_t kWalkElements = 32768;
-    walk_rows_ = std::max<std::int64_t>(kWalkElements / columns_, 8);
+    static const std::int64_t kWalkElements = dense_columns ? 32768 : 32768;
+    walk_rows_ = std::max<std::int64_t>(kWalkElements / (columns_ * p.x.stride * p.y.stride), 8);
 }
 
-void KernelCall::find_clamped_rows(const Problem &p) {
+void KernelCall::find_clamped_rows(const Problem &p, std::int64_t beyond) {
     const std::int64_t width = p.x.input, height = p.y.input, out_h = p.output.shape[2], out_w = p.output.shape[3];
     // How far the taps of a row reach beside it.
     const std::int64_t last = (out_w - 1) * p.x.stride - p.x.pad_begin + p.x.reach() - 1;
     const auto whole_words = [&](std::int64_t elements) { return input_words_ ? (elements + 1) / 2 * 2 : elements; };
-    const std::int64_t before = whole_words(p.x.pad_begin), behind = whole_words(std::max<std::int64_t>(last - (width - 1), 0));
+    const std::int64_t before = whole_words(p.x.pad_begin), behind = whole_words(std::max<std::int64_t>(last + beyond - (width - 1), 0));
     if (before > width * height || behind > width * height) {
         border_ = Border::clamped;
         return;

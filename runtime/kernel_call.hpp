@@ -54,7 +54,7 @@ private:
     std::int64_t outer_offset(std::int64_t outer, const KernelDimension &dimension, std::int64_t image) const;
     void prepare_arguments();
     void prepare_whole();
-    void find_clamped_rows(const Problem &problem);
+    void find_clamped_rows(const Problem &problem, std::int64_t beyond = 0);
     void find_inner_columns(const Problem &problem, std::int64_t lanes);
     void prepare_large(const Problem &problem, const KernelRow &row);
     void prepare_lines(const Problem &problem, const KernelRow &row);

@@ -195,6 +195,7 @@ struct ChannelsLastCost {
 std::string preference_objection(const KernelRow &row, const Problem &p, const Demand &demand) {
     if (p.input.shape[1] < row.min_channels) return text("is slow below ", row.min_channels, " channels");
     if (p.y.kernel * p.x.kernel < row.min_taps) return text("is slow below ", row.min_taps, " taps");
+    if (row.most_columns != 0 && p.output.shape[3] > row.most_columns) return text("is slow above ", row.most_columns, " output columns");
     const bool nhwc = row.layout == KernelLayout::nhwc;
     if (row.window == WindowClass::large) {
         // Below kLargeBlock + 1 strides it adds tap by tap; without whole vectors of channels what it adds by are its taps.

@@ -15,6 +15,9 @@ inline std::vector<Problem> problems_of_every_window_class(std::int64_t channels
                                 {shape, {3}, {2}, {1}, true},
                                 {shape, {5}, {1}, {2}, false, false},
                                 {shape, {5}, {2}, {2}, true},
+                                {shape, {2}, {1}},
+                                {shape, {4}, {2}, {1}},
+                                {shape, {5}, {3}, {1}, false, false},
                                 {shape, {30, 45}},
                                 {shape, {7, 5}, {2, 3}, {3, 2}},
                                 {shape, {25}, {1}, {12}}};

@@ -29,6 +29,8 @@ def candidates(workload, target):
             grid(vector=(8,), wide_vector=(16,), tile_columns=(2, 4))
     elif planar and workload.kernel == workload.stride:
         grid(vector=widths, tile_columns=(4, 2, 1))
+    elif planar and workload.kernel[1] > stride_w:
+        grid(vector=widths, tile_columns=(2, 1, 4))
     elif planar:
         grid(vector=widths, tile_rows=(1, 2, 4))
     elif stride_w == 1:  # along the rows, or in tiles
@@ -47,8 +49,8 @@ def neighbours(schedule, target, alignment=0):
     # Where a class does not read a parameter, its kernel stays the same, byte for byte, and is not measured.
     for name, value in {"tile_rows": 1, "tile_columns": 1, "channel_vectors": 1, **schedule}.items():
         allowed = kernel_manifest.PARAMETERS["cpu"][name]
-        if name == "most_channels":
-            continue  # a border between two forms of a kernel, not a size
+        if name in ("most_channels", "most_columns"):
+            continue  # a border between two kernels, or forms of one, not a size
         for other in (value * 2, value // 2):
             if other not in allowed or (name in ("vector", "wide_vector") and not 4 <= other <= lanes_of(target)):
                 continue

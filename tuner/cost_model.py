@@ -30,6 +30,10 @@ def cost(workload, schedule, target):
         if stride_w == 1:  # down the plane: a row's sums are kept for the windows below
             again, held = 1 + (kernel_h - 1) / max(rows, 1), strip * kernel_h + 3
             one = strip * (loads * again + (kernel_w - 1) * ADD * again + (kernel_h - 1) * ADD + STORE)
+        elif kernel_w > stride_w:  # the same, of columns, which are shuffled apart after they are added up
+            dense = strip * stride_w + 1
+            held = dense * (max(kernel_h - workload.stride[0], 0) + 1) + strip
+            one = dense * (min(workload.stride[0], kernel_h) * LOAD + (kernel_h - 1) * ADD) + strip * ((kernel_w - 1) * (ADD + LOAD) + LOAD + STORE)
         else:
             tile = schedule.get("tile_rows", 1)
             again = ((tile - 1) * workload.stride[0] + kernel_h) / tile  # rows read for each row of outputs

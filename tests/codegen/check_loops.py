@@ -77,6 +77,13 @@ EXCEPTIONS = [
     Excepted(STEADY_SPILLS, "nhwc_a64_streaming_3x3s1", "x86-64-avx2", 15,
              "4 rows of 2 vectors: memory is read less often, which is faster than a tile that fits the registers"),
     Excepted(WIDTH, "nchw_blocks6", "x86-64-avx2", 16, "its schedule, chosen by measuring, has 4 lanes"),
+    Excepted(LANES, "nchw_(2x2s1|3x3s2|4x4s2|5x5s[23])", "x86-64-sse41|arm-64-neon.*", 49,
+             "narrow boxes whose taps may lie outside: without masked loads each lane is tested and loaded by itself", loops=12),
+    # Carried: the columns of the rows that two windows share.
+    Excepted(STEADY_SPILLS, "nchw_(3x3|4x4|5x5)s[23]", "x86-64-avx2|x86-64-sse41", 36, "two vectors, chosen by measuring, whose columns 16 registers do not hold"),
+    Excepted(STEADY_SPILLS, "nchw_(4x4|5x5)s2", "x86-64-avx512|arm-64-neon.*", 6, "two vectors, whose columns 32 registers hardly hold"),
+    Excepted(STEADY_SPILLS, "nchw_a32_streaming_3x3s2", "x86-64-avx2", 36, "whole rows: memory is read in order, which is worth more than what spills"),
+    Excepted(CLEAN, "nchw_5x5s[23]", "x86-64-avx2|x86-64-sse41", 0, "the same"),
     Excepted(CLEAN, "nchw_5x5s1", "x86-64-avx2", 1, "strips of one vector, chosen by measuring: one loop takes them"),
     # Larger tiles than the registers hold, chosen by measuring: memory is read in longer runs, which is worth more than what spills.
     Excepted(STEADY_SPILLS, "nhwc_a64_streaming_3x3s2", "x86-64-avx2", 52, "4 rows of 8 vectors"),
@@ -102,6 +109,9 @@ EXCEPTIONS = [
     Excepted(CLEAN, "nhwc_c3_.*", ".*", 0, "what is above leaves few"),
 ]
 
+# Windows that overlap along planar rows and move by more than a column: whole vectors of the input, masked at both ends of a row.
+DENSE = re.compile(r"nchw_(a\d+_streaming_)?\d+x(?P<kernel>\d+)s(?P<stride>[2-9])$")
+
 # Not in any loop of full width; of lanes, fewer than a vector has: such as a factor that is then the same in all.
 FIXED = re.compile(r"_\d+x\d+s\d+(x\d+)?$")
 FORBIDDEN = {"gather": "gathers", "call": "calls", "divides": "divisions"}
@@ -120,10 +130,15 @@ class Kernel:
             self.width = min(target.width, 32)
             self.loops = [loop for loop in loops_of(path, objdump, target.machine)
                           if loop.count("add", width=self.width) + loop.count("multiply", width=self.width)]
+        dense = DENSE.match(self.name)
+        self.may_mask = bool(dense) and int(dense["kernel"]) > int(dense["stride"]) and "AVX" in target.prefixes
         # The loop that stores most in an iteration or, where sums stay in registers, adds most; the shortest of such.
-        straight = [loop for loop in self.loops if loop.straight and not loop.count("masked")]
+        straight = [loop for loop in self.loops if loop.straight and not self.masks(loop)]
         self.steady = max(straight, default=None,
                           key=lambda loop: (loop.outputs, loop.count("add"), -len(loop.instructions)))
+
+    def masks(self, loop):
+        return 0 if self.may_mask else loop.count("masked")
 
     def exception(self, rule):
         return next((each for each in EXCEPTIONS if each.rule == rule and re.fullmatch(each.kernels, self.name) and
@@ -158,7 +173,7 @@ class Kernel:
         if self.width < TARGETS[self.target_name].width:
             self.excused.append(WIDTH)
         lanes = self.width // 4
-        clean = sum(loop.straight and not loop.count("masked") and not loop.spills and loop.count("element") < lanes
+        clean = sum(loop.straight and not self.masks(loop) and not loop.spills and loop.count("element") < lanes
                     for loop in self.loops)
         if clean < self.limit(CLEAN, 2):
             self.wrong.append(f"{CLEAN}: {clean}, where {self.limit(CLEAN, 2)} are the least")

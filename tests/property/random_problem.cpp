@@ -48,9 +48,12 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
     case 0:
     case 1: ky = kx = 2, sy = sx = 2; break;
     case 2:
-    case 3: ky = kx = random.one_in(3) ? 5 : 3, sy = sx = 1; break;
+    case 3: ky = kx = random.one_in(3) ? 5 : random.one_in(4) ? 2 : 3, sy = sx = 1; break;
     case 4:
-    case 5: ky = kx = random.one_in(3) ? 5 : 3, sy = sx = 2; break;
+    case 5:
+        ky = kx = random.one_in(3) ? 5 : random.one_in(4) ? 4 : 3, sy = sx = 2;
+        if (ky == 5 && random.one_in(3)) sy = sx = 3;
+        break;
     case 6:  // global
         ky = height, kx = width, sy = random.between(1, 5), sx = random.between(1, 5);
         break;

@@ -43,6 +43,9 @@ std::vector<SharedProblem> shared_problems() {
             all.push_back({{shape, {12, 7}, {1}, {6, 3}, true, false}, last});
             if (shape[2] < 3) continue;
             all.push_back({{shape, {2}, {2}, {1}, true}, last});
+            all.push_back({{shape, {2}, {1}}, last});
+            all.push_back({{shape, {4}, {2}, {2}, true}, last});
+            all.push_back({{shape, {5}, {3}, {2}, false, false}, last});
             // Side by side, four in a row or more.
             for (std::int64_t columns = 2; columns <= 9 && 4 * columns <= shape[3]; ++columns)
                 all.push_back({{shape, {3, columns}}, last});

@@ -181,10 +181,13 @@ inline constexpr int kLeastBlocks = 4;
 // channels. At most kLineFloats of a line lie below the output columns of one call, and calls begin at multiples of kLineRows.
 inline constexpr int kLineFloats = 3968, kLineRows = 4, kLineKernel = 64;  // the largest kernel
 
-// What generators/ and the runtime both conclude of a fixed window. Planar ones of stride 1 walk down the plane
+// What generators/ and the runtime both conclude of a fixed window. Planar ones that overlap along a row walk down the plane
 // (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow). Planes of windows
 // side by side that no window leaves are one high plane.
-constexpr bool walks_down(bool f32, bool planar, int stride_w) { return f32 && planar && stride_w == 1; }
+constexpr bool walks_down(bool planar, int kernel_w, int stride_w) { return planar && (stride_w == 1 || kernel_w > stride_w); }
+// They read vectors of neighbouring columns, of which each window takes its own, where that saves reading, or widening, an element
+// for each of its windows (generators/dense_columns.hpp).
+constexpr bool reads_dense_columns(int stride_w, std::size_t element_bytes) { return stride_w > 1 || element_bytes == 2; }
 constexpr bool lie_side_by_side(int kernel_h, int kernel_w, int stride_h, int stride_w) {
     return kernel_h == stride_h && kernel_w == stride_w;
 }
@@ -264,6 +267,7 @@ struct KernelRow {
     // What is preferred, not what is possible: below these a kernel further down the table is faster.
     std::int32_t min_channels;
     std::int32_t min_taps;                   // of the window
+    std::int32_t most_columns;               // output columns, above which another is faster; 0: any number
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
     std::int32_t lanes;      // output columns of one vector; see KernelCall::run
     bool masked_loads;       // the target has them: masked taps are not read
