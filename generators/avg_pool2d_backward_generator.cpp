@@ -27,6 +27,9 @@ public:
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> vector{"vector", 8}, channel_vectors{"channel_vectors", 1};
 
+    // As in the forward pass: what is stored in whole vectors goes past the caches (cmake/stream_stores.py), the same code otherwise.
+    GeneratorParam<bool> streaming{"streaming", false};
+    GeneratorParam<int> alignment{"alignment", 1};
     GeneratorParam<int> tile_rows{"tile_rows", 1}, threads{"threads", 128};  // of device kernels
 
     // In the order of kernel_convention.h; configure() adds what lies between these and the output.

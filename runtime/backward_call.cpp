@@ -1,5 +1,7 @@
 #include "backward_call.hpp"
 
+#include "streaming.hpp"
+
 #include <algorithm>
 
 namespace halpool {
@@ -22,7 +24,9 @@ void BackwardCall::Windows::fill(const Axis &axis, std::int64_t extent, std::int
 
 BackwardCall::BackwardCall(const Problem &problem, const KernelRow &row)
     : entry_(row.entry),
+      streams_(row.streams),
       element_(*problem.output.dtype),
+      alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * element_.bytes),
       layout_(row.layout),
       reads_beside_rows_(row.layout == KernelLayout::nchw && row.window == WindowClass::fixed),
       divisors_(problem, factors_of(row.dtype, false), 1, row.needs_reciprocal, row.window == WindowClass::fixed) {
@@ -67,6 +71,7 @@ int BackwardCall::run(const void *input, void *output, const Box &box) const {
     for (std::int64_t outer = box.outer_begin; outer < box.outer_end && status == 0; outer += most_outer_) {
         status = run_some(input, output, {outer, std::min(outer + most_outer_, box.outer_end), box.row_begin, box.row_end, box.channel_begin, box.channel_end});
     }
+    if (streams_) finish_streaming();
     return status;
 }
 

@@ -19,7 +19,7 @@ public:
     BackwardCall(const Problem &problem, const KernelRow &row);
 
     const Shares &shares() const override { return shares_; }
-    bool takes_output(const void *) const override { return true; }
+    bool takes_output(const void *output) const override { return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0; }
     int run(const void *input, void *output) const override { return run(input, output, shares_.all()); }
     int run(const void *input, void *output, const Box &box) const override;
 
@@ -36,7 +36,9 @@ private:
     int enter(const void *input, void *output, const Box &box, Border border) const;
 
     KernelEntry entry_;
+    bool streams_;
     const DTypeFacts &element_;
+    std::uintptr_t alignment_bytes_;  // of the output
     KernelLayout layout_;
     bool reads_beside_rows_;  // what lies beside the input's rows is read and masked, where it is memory of the tensor
     std::int64_t most_outer_;

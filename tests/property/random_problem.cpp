@@ -235,7 +235,16 @@ RandomCase random_case(std::uint64_t seed, std::int64_t number, bool even) {
 RandomCase random_backward_case(std::uint64_t seed, std::int64_t number) {
     RandomCase forward = random_case(seed, number);
     Random random(seed * 0x2545f4914f6cdd1du - static_cast<std::uint64_t>(number));
-    const std::int64_t kind = random.between(0, 10);
+    std::int64_t kind = random.between(0, 10);
+    if (random.one_in(8)) {  // what is written are whole cache lines
+        choose_lines(random, forward.problem);
+        forward.problem.stride = {2};
+        forward.problem.input_shape[1] = 16 * random.between(1, 2);
+        forward.problem.input_shape[3] = 16 * random.between(1, 6);
+        forward.problem.auto_pad = HALPOOL_AUTO_PAD_NONE;
+        forward.problem.dilation = {};
+        kind = random.between(0, 7);
+    }
     RandomCase result{forward.problem, any_layout(random, output_shape(forward.problem), true, kind),
                       any_layout(random, forward.problem.input_shape, false, random.one_in(12) ? random.between(0, 10) : kind), {}};
     result.values = random_values(random, result.input.count());

@@ -301,6 +301,43 @@ TEST_F(StreamingPlan, TakeAnOutputAtAnyAddressAndGiveTheSameBits) {
     }
 }
 
+TEST_F(StreamingPlan, OfGradientsTakeAnOutputAtAnyAddressAndGiveTheSameBits) {
+    int executed = 0;
+    for (const KernelUnderTest &kernel : kernels_under_test("f32", "avg_pool2d_backward")) {
+        if (!streams(kernel.name) || !kernel.available) continue;
+        SCOPED_TRACE(kernel.name);
+        const Environment always("HALPOOL_STREAMING_BYTES", "0");
+        for (const Problem &problem : {Problem{{2, 16, 12, 48}, {2}}, Problem{{2, 16, 12, 48}, {3}, {2}, {1}, false, false}}) {
+            const bool last = kernel.layout == "nhwc";
+            const auto layout = [&](const Ints &shape) { return last ? channels_last(shape) : planar(shape); };
+            const StridedLayout gradient = layout(output_shape(problem)), output = layout(problem.input_shape);
+            const auto made = [&](const char *name) {
+                return make_plan(problem, gradient, output, name, kernel.target.c_str(), HALPOOL_DEVICE_CPU, HALPOOL_FLOAT32, Pass::backward);
+            };
+            const PlanAttempt forced = made(kernel.name.c_str()), chosen = made(nullptr);
+            if (forced.status == HALPOOL_ERROR_UNSUPPORTED) continue;  // of another window
+            ASSERT_EQ(forced.status, HALPOOL_OK) << forced.error.message;
+            ASSERT_EQ(halpool_plan_kernel(chosen.plan.get()), kernel.name);
+            std::vector<float> values(gradient.count());
+            for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7919 % 2003) / 64 - 15;
+            const std::size_t count = output.count();
+            halpool_error error;
+            AlignedFloats aligned(count), memory(count + 32, -1.0f);
+            ASSERT_EQ(halpool_plan_execute(forced.plan.get(), values.data(), aligned.data(), nullptr, &error), HALPOOL_OK) << error.message;
+            for (const std::size_t offset : {1, 8}) {
+                std::fill(memory.begin(), memory.end(), -1.0f);
+                ASSERT_EQ(halpool_plan_execute(chosen.plan.get(), values.data(), &memory[offset], nullptr, &error), HALPOOL_OK) << error.message;
+                EXPECT_EQ(std::memcmp(&memory[offset], aligned.data(), count * sizeof(float)), 0) << offset;
+                EXPECT_EQ(memory[offset - 1], -1.0f);
+                EXPECT_EQ(memory[offset + count], -1.0f);
+                EXPECT_EQ(halpool_plan_execute(forced.plan.get(), values.data(), &memory[offset], nullptr, &error), HALPOOL_ERROR_INVALID_ARGUMENT);
+            }
+            ++executed;
+        }
+    }
+    if (executed == 0) GTEST_SKIP() << "this host has no kernel of gradients that writes past the caches";
+}
+
 // ---- Problems -----------------------------------------------------------------------------------------------
 
 TEST_F(Plan, AnEmptyBatchWorksOnEveryWayToExecuteEvenWithoutData) {
