@@ -164,7 +164,9 @@ private:
         const ElementType element = element_type();
         if (!element.is_float()) return sum;
         Expr divisor = on_device() ? device.fixed(element) : (*divisor_y)(0) * (*divisor_x)(0);
-        return sum * select(uniform == 1, cast(element.factor, 1) / divisor, cast(element.factor, 1));
+        // strict_float: else LLVM makes x * (1 / d) an x / d in what is left of a row, or of the channels, and bits depend on the shares.
+        Expr scaled = sum * select(uniform == 1, cast(element.factor, 1) / divisor, cast(element.factor, 1));
+        return on_device() ? scaled : strict_float(scaled);
     }
 
     // Windows known at run time, in blocks of 8 x 2: see runtime_window_sum.

@@ -361,7 +361,7 @@ private:
                 // Masks are registers of their own kind.
                 const int held = (int(fixed_kernel_h) - int(fixed_stride_h) + 1) * (4 * int(fixed_stride_w) + 1);
                 const bool four_vectors = dense_columns() && get_target().has_feature(Target::AVX512) && held <= registers - 8;
-                schedule_planar_walk(output, v, when, s, dense_columns(), four_vectors, get_target().has_feature(Target::AVX512) && !streaming);
+                schedule_planar_walk(output, v, when, s, {dense_columns(), four_vectors, masked_loads(), get_target().has_feature(Target::AVX512) && !streaming});
             } else {
                 schedule_planar_tiles(output, stages, v, when, s, lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w));
             }

@@ -51,7 +51,7 @@ void choose_window(Random &random, Problem &problem, std::int64_t height, std::i
     case 3: ky = kx = random.one_in(3) ? 5 : random.one_in(4) ? 2 : 3, sy = sx = 1; break;
     case 4:
     case 5:
-        ky = kx = random.one_in(3) ? 5 : random.one_in(4) ? 4 : 3, sy = sx = 2;
+        ky = kx = random.one_in(3) ? 5 : random.one_in(6) ? 4 : 3, sy = sx = 2;
         if (ky == 5 && random.one_in(3)) sy = sx = 3;
         break;
     case 6:  // global
