@@ -23,7 +23,7 @@ WINDOW, CALL, PLAN, SHARES = \
     "runtime/window.hpp", "runtime/kernel_call.cpp", "runtime/plan.cpp", "runtime/shares.hpp"
 ALGORITHM, SCHEDULE, GENERATOR = "generators/pool_algorithm.cpp", "generators/cpu_schedule.cpp", \
     "generators/avg_pool2d_generator.cpp"
-WALK, LARGE = "generators/window_walk.cpp", "generators/large_window.cpp"
+WALK, LARGE, DENSE = "generators/window_walk.cpp", "generators/large_window.cpp", "generators/dense_columns.cpp"
 LINES, TAPS = "generators/line_window.cpp", "generators/tap_window.cpp"
 DIVISORS, BACKWARD_CALL, PROBLEM = "runtime/divisors.cpp", "runtime/backward_call.cpp", "runtime/problem.cpp"
 ELEMENT, BACKWARD = "generators/element_type.cpp", "generators/avg_pool2d_backward_generator.cpp"
@@ -291,6 +291,15 @@ MUTATIONS = [
     ("device: the tree leaves out a branch", ALGORITHM,
      "tree(branches, [&](int i) { return stages.branch(v.c, i, v.n); });",
      "tree(std::max(branches - 1, 1), [&](int i) { return stages.branch(v.c, i, v.n); });"),
+    ("dense: what comes in behind a moved vector is the first lane's again", DENSE, "lanes + phase + (i - lanes) * stride", "lanes + phase"),
+    ("dense: a part of a row is taken to need no column behind it where it does", DENSE, "kernel - 1 < 2 * stride", "kernel - 1 <= 2 * stride"),
+    ("dense: vectors are not masked on the left", WALK, "(side < 0 || side == kBothSides)", "(side < 0)"),
+    ("dense: vectors may read behind the tensor", CALL, "dense_columns ? 2 * row.lanes", "dense_columns ? 0 * row.lanes"),
+    ("dense: windows inside the input are taken to be read alone", CALL, "if (dense_columns) border_ = Border::masked;", ""),
+    ("narrow rows at the tensor's ends are taken to be as wide as a vector", CALL, "ends_ = Border::narrow;", ""),
+    ("gradients that stream take an output at any address", "runtime/backward_call.hpp",
+     "return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0;", "return output != nullptr;"),
+    ("gradients are divided otherwise where channels are left over", BACKWARD, "return on_device() ? scaled : strict_float(scaled);", "return scaled;"),
 ]
 
 
