@@ -337,8 +337,9 @@ def masks(facts, bytes):
     return dict(masked_loads="avx512" in features or ("avx" in features and bytes >= 4), masked_stores="avx512" in features)
 
 
-def derived_schedule(kernel, window, like, lanes, template):
-    """The schedule of a dtype's kernel that has none of its own, from that of f32, `like`. lanes: of dtypes.json."""
+def derived_schedule(kernel, window, like, lanes, template, walks):
+    """The schedule of a dtype's kernel that has none of its own, from that of f32, `like`. lanes: of dtypes.json;
+    walks: whether planar windows that overlap walk down the plane (kernel_convention.h: walks_down)."""
     if like is None or template == "gpu":
         return like
     own = {name: value for name, value in like.items() if name not in ("most_channels", "most_columns")}
@@ -347,7 +348,7 @@ def derived_schedule(kernel, window, like, lanes, template):
             own[name] = max(1, like[name] * lanes[0] // lanes[1])
     if window == "fixed" and kernel["layout"] == "nchw" and kernel["op"] == "avg_pool2d":
         extents = WINDOW.match(kernel["window"])
-        if int(extents[1]) == int(extents[3]):  # computed in tiles of rows alone
+        if int(extents[1]) == int(extents[3]) or not walks:  # computed in tiles of rows alone
             own.pop("tile_columns", None)
             own.pop("wide_vector", None)
             own["tile_rows"] = 4 if int(extents[1]) > int(extents[3]) else 1
@@ -391,7 +392,9 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
         family, like = family_of(kernel), family_of(dict(kernel, dtype="f32", pairs=False))
         if family not in scheduled and like in scheduled and kernel["dtype"] != "f32":
             window = parse_window(kernel["window"], kernel["layout"], kernels_path)[0]
-            scheduled[family] = derived_schedule(kernel, window, scheduled[like], known_dtypes[kernel["dtype"]]["lanes"], template)
+            bytes = known_dtypes[kernel["dtype"]]["bytes"]
+            walks = bytes > 1 or masks(facts, bytes)["masked_loads"]
+            scheduled[family] = derived_schedule(kernel, window, scheduled[like], known_dtypes[kernel["dtype"]]["lanes"], template, walks)
     families = {workload.family for workload in workloads}
     for family in tuned:
         if family not in scheduled and (template == "gpu" or family not in families):

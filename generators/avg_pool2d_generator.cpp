@@ -252,7 +252,7 @@ private:
         return ElementType(dtype, window == Window::fixed ? int(fixed_kernel_h) * int(fixed_kernel_w) : 0, get_target());
     }
     bool planar_fixed() const { return !on_device() && window == Window::fixed && layout == Layout::nchw; }
-    bool walks() const { return planar_fixed() && walks_down(true, fixed_kernel_w, fixed_stride_w); }
+    bool walks() const { return planar_fixed() && walks_down(true, fixed_kernel_w, fixed_stride_w, element_type().stored.bytes(), masked_loads()); }
     bool may_walk_along() const {
         return is_f32() && !on_device() && window == Window::fixed && layout == Layout::nhwc && fixed_channels == 0 && fixed_stride_w == 1 && !streaming;
     }
@@ -361,7 +361,7 @@ private:
                 // Masks are registers of their own kind.
                 const int held = (int(fixed_kernel_h) - int(fixed_stride_h) + 1) * (4 * int(fixed_stride_w) + 1);
                 const bool four_vectors = dense_columns() && get_target().has_feature(Target::AVX512) && held <= registers - 8;
-                schedule_planar_walk(output, v, when, s, {dense_columns(), four_vectors, masked_loads(), get_target().has_feature(Target::AVX512) && !streaming});
+                schedule_planar_walk(output, v, when, s, dense_columns(), four_vectors, get_target().has_feature(Target::AVX512) && !streaming);
             } else {
                 schedule_planar_tiles(output, stages, v, when, s, lie_side_by_side(fixed_kernel_h, fixed_kernel_w, fixed_stride_h, fixed_stride_w));
             }

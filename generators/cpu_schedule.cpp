@@ -178,7 +178,7 @@ void schedule_planar_rows(Func output, const OutputVariables &v, const CallCondi
 
 // Strips of columns, down the plane: WindowWalk carries the rows' sums. A strip is at most tile_columns vectors wide;
 // ShiftInwards lets the last one overlap its neighbour, so the width is chosen by what that costs.
-void schedule_planar_walk(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, const PlanarWalk &walk) {
+void schedule_planar_walk(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, bool dense_columns, bool four_vectors, bool masked_stores) {
     Var xo("xo"), xk("xk"), xi("xi");
     const auto strips = [&](Stage stage, int lanes, int vectors) {
         stage.split(v.x, xo, xi, lanes * vectors, TailStrategy::ShiftInwards)
@@ -217,7 +217,7 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
             row_of(one, schedule.wide_vector, kMost);
             by_overlap(stage, schedule.wide_vector, 4);
         }
-        if (walk.four_vectors) row_of(stage.specialize(when.width > 2 * lanes && when.width <= 4 * lanes), lanes, 4);
+        if (four_vectors) row_of(stage.specialize(when.width > 2 * lanes && when.width <= 4 * lanes), lanes, 4);
         for (int vectors = schedule.tile_columns; vectors > 1; vectors /= 2) by_overlap(stage, lanes, vectors);
         if (schedule.tile_columns > 1) row_of(stage.specialize(when.width > lanes && when.width <= 2 * lanes), lanes, 2);
         strips(stage, lanes, 1);
@@ -230,26 +230,20 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
         schedule_stage(stage);
     };
     Expr clamped = is_border(when, Border::clamped), narrow = is_border(when, Border::narrow);
-    // Rows of fewer columns than a vector: two that overlap, of half as many lanes or of kNarrow.
-    const auto parts_of = [&](Expr condition) {
-        if (lanes / 2 > kNarrow) by_divisor(condition && when.width >= lanes / 2, [&](Stage stage) { row_of(stage, lanes / 2, 2); });
-        if (lanes > kNarrow) by_divisor(condition && when.width >= kNarrow, [&](Stage stage) { row_of(stage, kNarrow, 2); });
-        strips(output.specialize(condition), 1, 1);
-    };
-    if (!walk.masked_loads) parts_of(is_border(when, Border::masked) && when.width < lanes);
-    if (!walk.dense_columns) wide(output.specialize(is_border(when, Border::none)));
+    if (!dense_columns) wide(output.specialize(is_border(when, Border::none)));
     by_divisor(is_border(when, Border::masked), wide);
     by_divisor(clamped, [&](Stage stage) { strips(stage, lanes, 1); });
-    if (walk.masked_stores) {
+    if (masked_stores) {
         const auto part_of = [&](Stage stage, int lanes) {
             stage.split(v.x, xo, xi, lanes, TailStrategy::PredicateStores).reorder(xi, v.y, xo, v.c, v.n).vectorize(xi).never_partition(xo, v.y);
         };
         // Of dense columns a row's last vector must not be whole.
         const int most = std::max(lanes, schedule.wide_vector), half = most / 2;
-        by_divisor(narrow && when.width <= (walk.dense_columns ? half - 1 : half), [&](Stage stage) { part_of(stage, half); });
+        by_divisor(narrow && when.width <= (dense_columns ? half - 1 : half), [&](Stage stage) { part_of(stage, half); });
         by_divisor(narrow, [&](Stage stage) { part_of(stage, most); });
     } else {
-        parts_of(narrow);
+        if (lanes > kNarrow) by_divisor(narrow && when.width >= kNarrow, [&](Stage stage) { row_of(stage, kNarrow, 2); });
+        strips(output.specialize(narrow), 1, 1);
     }
     strips(output, 1, 1);
 }

@@ -36,13 +36,10 @@ void schedule_planar_tiles(Halide::Func output, PoolStages &stages, const Output
 // PoolProblem::side_by_side.
 void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const OutputVariables &v, const Halide::Expr &is_read_in_order, const CallConditions &when,
                                   const CpuSchedule &schedule);
-// PoolProblem::walks_down.
-struct PlanarWalk {
-    bool dense_columns;                 // around DenseColumns
-    bool four_vectors;                  // registers hold what is carried for so many
-    bool masked_loads, masked_stores;   // the target has them, at no cost
-};
-void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, const PlanarWalk &walk);
+// PoolProblem::walks_down. dense_columns: around DenseColumns; four_vectors: registers hold what is
+// carried for so many; masked_stores: the target has them, at no cost.
+void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when,
+                           const CpuSchedule &schedule, bool dense_columns, bool four_vectors, bool masked_stores);
 // The same, of windows around DenseColumns, for memory that is read and written past the caches.
 void schedule_planar_rows(Halide::Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
 void schedule_channels_last_walk(Halide::Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int carried);

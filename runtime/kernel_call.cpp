@@ -66,7 +66,7 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row, PlanesOf me
         prepare_large(p, row);
     } else if (row.window == WindowClass::lines) {
         prepare_lines(p, row);
-    } else if (row.window == WindowClass::fixed && walks_down(!nhwc, row.kernel_w, row.stride_w)) {
+    } else if (row.window == WindowClass::fixed && walks_down(!nhwc, row.kernel_w, row.stride_w, input_element_.bytes, row.masked_loads)) {
         prepare_walk(p, row);
     } else if (lanes_along_rows_) {
         find_clamped_rows(p);
@@ -135,15 +135,12 @@ void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
     // Border::masked: the taps before a window's middle may leave a row on the left alone, those behind it on the right.
     const bool middle_inside = p.x.pad_begin <= p.x.kernel / 2 &&
                                columns_ - 1 - p.x.pad_begin + (p.x.kernel - 1) / 2 < p.x.input;
-    const std::int64_t beyond = dense_columns ? 2 * row.lanes * (input_words_ ? 2 : 1) : 0;
     if (row.plane_w == 0 && columns_ < row.lanes) {
-        ends_ = Border::narrow;
-        border_ = row.masked_loads || !(middle_inside || dense_columns) ? Border::narrow : Border::masked;
-        if (border_ == Border::masked) find_clamped_rows(p, beyond);
+        border_ = Border::narrow;
     } else if (border_ == Border::masked && !middle_inside && !dense_columns) {
         border_ = Border::clamped;
     } else if (border_ == Border::masked && !row.masked_loads) {
-        find_clamped_rows(p, beyond);
+        find_clamped_rows(p, dense_columns ? 2 * row.lanes * (input_words_ ? 2 : 1) : 0);
         if (row.plane_w != 0) {  // which computes whole planes
             clamped_head_ = clamped_head_ > 0 ? rows_ : 0;
             clamped_tail_ = clamped_tail_ > 0 ? rows_ : 0;
@@ -161,7 +158,7 @@ void KernelCall::find_clamped_rows(const Problem &p, std::int64_t beyond) {
     const auto whole_words = [&](std::int64_t elements) { return input_words_ ? (elements + 1) / 2 * 2 : elements; };
     const std::int64_t before = whole_words(p.x.pad_begin), behind = whole_words(std::max<std::int64_t>(last + beyond - (width - 1), 0));
     if (before > width * height || behind > width * height) {
-        border_ = ends_;
+        border_ = Border::clamped;
         return;
     }
     const auto row = [&](std::int64_t y) { return std::clamp<std::int64_t>(y, 0, height - 1); };
@@ -287,7 +284,7 @@ int KernelCall::for_each_piece(const Box &box, const Visit &visit) const {
     int status = 0;
     const auto clamped = [&](const Box &b) {
         if (status == 0 && b.outer_begin < b.outer_end && b.row_begin < b.row_end) {
-            status = visit(piece(b, all, ends_));
+            status = visit(piece(b, all, Border::clamped));
         }
     };
     const auto rest = [&](const Box &b) {

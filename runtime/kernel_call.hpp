@@ -75,7 +75,6 @@ private:
     std::int64_t image_planes_ = 0, input_image_ = 0, output_image_ = 0;
     std::array<std::int32_t, 8> window_;  // kernel h, w, stride h, w, pad top, left, dilation h, w
     Border border_;
-    Border ends_ = Border::clamped;  // of the rows at the tensor's two ends, beside which nothing may be read
     // Rows of the first outer slice, and of the last, that must run as Border::clamped, because what is read beside
     // them would lie outside the tensor.
     std::int64_t clamped_head_ = 0, clamped_tail_ = 0;

@@ -296,7 +296,6 @@ MUTATIONS = [
     ("dense: vectors are not masked on the left", WALK, "(side < 0 || side == kBothSides)", "(side < 0)"),
     ("dense: vectors may read behind the tensor", CALL, "dense_columns ? 2 * row.lanes", "dense_columns ? 0 * row.lanes"),
     ("dense: windows inside the input are taken to be read alone", CALL, "if (dense_columns) border_ = Border::masked;", ""),
-    ("narrow rows at the tensor's ends are taken to be as wide as a vector", CALL, "ends_ = Border::narrow;", ""),
     ("gradients that stream take an output at any address", "runtime/backward_call.hpp",
      "return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0;", "return output != nullptr;"),
     ("gradients are divided otherwise where channels are left over", BACKWARD, "return on_device() ? scaled : strict_float(scaled);", "return scaled;"),

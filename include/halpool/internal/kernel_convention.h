@@ -184,7 +184,10 @@ inline constexpr int kLineFloats = 3968, kLineRows = 4, kLineKernel = 64;  // th
 // What generators/ and the runtime both conclude of a fixed window. Planar ones that overlap along a row walk down the plane
 // (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow). Planes of windows
 // side by side that no window leaves are one high plane.
-constexpr bool walks_down(bool planar, int kernel_w, int stride_w) { return planar && (stride_w == 1 || kernel_w > stride_w); }
+// Bytes do so with masked loads alone: their vectors are wider than most rows, which without are read a lane at a time.
+constexpr bool walks_down(bool planar, int kernel_w, int stride_w, std::size_t element_bytes, bool masked_loads) {
+    return planar && (stride_w == 1 || kernel_w > stride_w) && (element_bytes > 1 || masked_loads);
+}
 // They read vectors of neighbouring columns, of which each window takes its own, where that saves reading, or widening, an element
 // for each of its windows (generators/dense_columns.hpp).
 constexpr bool reads_dense_columns(int stride_w, std::size_t element_bytes) { return stride_w > 1 || element_bytes == 2; }
