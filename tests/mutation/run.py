@@ -295,7 +295,6 @@ MUTATIONS = [
     ("dense: a part of a row is taken to need no column behind it where it does", DENSE, "kernel - 1 < 2 * stride", "kernel - 1 <= 2 * stride"),
     ("dense: vectors are not masked on the left", WALK, "(side < 0 || side == kBothSides)", "(side < 0)"),
     ("dense: vectors may read behind the tensor", CALL, "dense_columns ? 2 * row.lanes", "dense_columns ? 0 * row.lanes"),
-    ("dense: windows inside the input are taken to be read alone", CALL, "if (dense_columns) border_ = Border::masked;", ""),
     ("gradients that stream take an output at any address", "runtime/backward_call.hpp",
      "return reinterpret_cast<std::uintptr_t>(output) % alignment_bytes_ == 0;", "return output != nullptr;"),
     ("gradients are divided otherwise where channels are left over", BACKWARD, "return on_device() ? scaled : strict_float(scaled);", "return scaled;"),
