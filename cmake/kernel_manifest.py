@@ -170,10 +170,10 @@ class Workload:
             if kernel_w // 2 > own["vector"]:
                 return None
             own["tile_columns"] = max(1, min(own.get("tile_columns", 1), registers // 2 // max(kernel_h - 1, 1)))
-        elif self.layout == "nchw" and kernel_w > stride_w:  # of the rows that the next windows have as well, all columns
-            own["tile_columns"] = max(1, min(own.get("tile_columns", 1), registers // max((kernel_h - self.stride[0]) * stride_w, 1)))
             if wide:
                 own.pop("wide_vector", None)
+        elif self.layout == "nchw" and kernel_w > stride_w:  # of the rows that the next windows have as well, all columns
+            own["tile_columns"] = max(1, min(own.get("tile_columns", 1), registers // max((kernel_h - self.stride[0]) * stride_w, 1)))
         elif self.layout == "nhwc" and wide:
             own.update(tile_rows=1, channel_vectors=2)
         return own

@@ -356,7 +356,7 @@ private:
             } else if (side_by_side()) {
                 schedule_planar_side_by_side(output, stages, v, is_read_in_order(), when, s);
             } else if (dense_columns() && streaming) {
-                schedule_planar_rows(output, v, when, s);
+                schedule_planar_even_strips(output, v, when, s);
             } else if (walks()) {
                 // Masks are registers of their own kind.
                 const int held = (int(fixed_kernel_h) - int(fixed_stride_h) + 1) * (4 * int(fixed_stride_w) + 1);

@@ -155,8 +155,9 @@ void schedule_planar_side_by_side(Func output, PoolStages &stages, const OutputV
     stages.sum.update().reorder(stages.taps, v.x).atomic().vectorize(stages.taps).vectorize(v.x);
 }
 
-// Row by row, so that memory is read in order: as many vectors at once as divide a row. Rows are whole vectors.
-void schedule_planar_rows(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
+// Strips of equal width down the plane: whole rows, where these are up to tile_columns vectors, so that memory is read in
+// order. Rows are whole vectors, and none of these is computed twice.
+void schedule_planar_even_strips(Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule) {
     Var xo("xo"), xk("xk"), xi("xi");
     const auto tile = [&](Stage stage, int vectors) {
         stage.split(v.x, xo, xi, schedule.vector * vectors, TailStrategy::ShiftInwards)

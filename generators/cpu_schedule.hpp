@@ -41,7 +41,7 @@ void schedule_planar_side_by_side(Halide::Func output, PoolStages &stages, const
 void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const CallConditions &when,
                            const CpuSchedule &schedule, bool dense_columns, bool four_vectors, bool masked_stores);
 // The same, of windows around DenseColumns, for memory that is read and written past the caches.
-void schedule_planar_rows(Halide::Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
+void schedule_planar_even_strips(Halide::Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
 void schedule_channels_last_walk(Halide::Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int carried);
 void schedule_channels_last_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule);

@@ -147,7 +147,7 @@ void KernelCall::prepare_walk(const Problem &p, const KernelRow &row) {
         }
     }
     // A strip's rows lie on pages of their own and should stay in the first-level cache until the next strip.
-    static const std::int64_t kWalkElements = dense_columns ? 32768 : 32768;
+    constexpr std::int64_t kWalkElements = 32768;  // of the input
     walk_rows_ = std::max<std::int64_t>(kWalkElements / (columns_ * p.x.stride * p.y.stride), 8);
 }
 

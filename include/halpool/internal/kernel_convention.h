@@ -182,15 +182,15 @@ inline constexpr int kLeastBlocks = 4;
 inline constexpr int kLineFloats = 3968, kLineRows = 4, kLineKernel = 64;  // the largest kernel
 
 // What generators/ and the runtime both conclude of a fixed window. Planar ones that overlap along a row walk down the plane
-// (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow). Planes of windows
-// side by side that no window leaves are one high plane.
-// Bytes do so with masked loads alone: their vectors are wider than most rows, which without are read a lane at a time.
+// (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow); bytes with masked
+// loads alone: their vectors are wider than most rows, which without are read a lane at a time.
 constexpr bool walks_down(bool planar, int kernel_w, int stride_w, std::size_t element_bytes, bool masked_loads) {
     return planar && (stride_w == 1 || kernel_w > stride_w) && (element_bytes > 1 || masked_loads);
 }
 // They read vectors of neighbouring columns, of which each window takes its own, where that saves reading, or widening, an element
 // for each of its windows (generators/dense_columns.hpp).
 constexpr bool reads_dense_columns(int stride_w, std::size_t element_bytes) { return stride_w > 1 || element_bytes == 2; }
+// Planes of windows side by side that no window leaves are one high plane.
 constexpr bool lie_side_by_side(int kernel_h, int kernel_w, int stride_h, int stride_w) {
     return kernel_h == stride_h && kernel_w == stride_w;
 }
@@ -272,7 +272,7 @@ struct KernelRow {
     std::int32_t min_taps;                   // of the window
     std::int32_t most_columns;               // output columns, above which another is faster; 0: any number
     std::int32_t tile_rows;  // output rows the kernel computes together; shares are cut at multiples of it
-    std::int32_t lanes;      // output columns of one vector; see KernelCall::run
+    std::int32_t lanes;      // output columns of one vector (of planes walked down: of the widest); see KernelCall::run
     bool masked_loads;       // the target has them: masked taps are not read
     bool streams;            // writes its output past the caches
     // Elements: the innermost extents and the data's addresses must be multiples of it; of kernels that stream, the output's.
