@@ -463,7 +463,9 @@ def row(kernel):
     # Rows of fewer columns than these have kernels with masked stores in one vector.
     masked_stores = cpu and not nhwc and kernel["masked_stores"] and "streaming" not in parameters
     lanes = max(parameters["vector"], parameters.get("wide_vector", 0) if masked_stores else 0)
-    least_channels = parameters["vector"] if along and "exact" not in kernel else 0
+    # Bytes of fewer channels than a vector of pairs holds fill one of bytes.
+    pairs_of_bytes = kernel.get("pairs") and nhwc and kernel["dtype"] == "u8"
+    least_channels = 2 * parameters["vector"] if pairs_of_bytes else parameters["vector"] if along and "exact" not in kernel else 0
     fields = (f'"{kernel["name"]}"', f'"{kernel["op"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',
               "true" if cpu and kernel["window_class"] in ("fixed", "small", "lines") else "false", *kernel["extents"],

@@ -1,4 +1,5 @@
 // The one generator of average pooling: kernel_manifest.py calls it once for each row of schedules/.
+#include "certain_stages.hpp"
 #include "convention.hpp"
 #include "cpu_schedule.hpp"
 #include "dense_columns.hpp"
@@ -50,7 +51,7 @@ public:
     GeneratorParam<int> fixed_plane_h{"fixed_plane_h", 0}, fixed_plane_w{"fixed_plane_w", 0}, fixed_padding{"fixed_padding", 0};
     GeneratorParam<int> fixed_input_w{"fixed_input_w", 0}, fixed_output_w{"fixed_output_w", 0};  // rows of a workload; 0: any
     GeneratorParam<int> vector{"vector", 8}, wide_vector{"wide_vector", 0}, tile_rows{"tile_rows", 1}, tile_columns{"tile_columns", 1};
-    GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", kAnyChannels};
+    GeneratorParam<int> channel_vectors{"channel_vectors", 1}, most_channels{"most_channels", 0};  // 0: as walked_channels says
     GeneratorParam<int> threads{"threads", 128};    // of device kernels
     GeneratorParam<int> alignment{"alignment", 1};  // kernel_convention.h: KernelRow
     GeneratorParam<bool> streaming{"streaming", false};
@@ -66,9 +67,9 @@ public:
 
     void configure() {
         const ElementType element = element_type();
-        _halide_user_assert(!pairs || std::string(dtype) == "bf16") << "words of pairs are those of bf16\n";
-        input.set_type(pairs ? UInt(32) : element.stored);
-        output.set_type(pairs && layout == Layout::nhwc ? UInt(32) : element.result);
+        _halide_user_assert(!pairs || have_pairs(std::string(dtype).c_str())) << "there are no words of pairs of " << std::string(dtype) << "\n";
+        input.set_type(pairs ? element.word() : element.stored);
+        output.set_type(pairs && layout == Layout::nhwc ? element.word() : element.result);
         if (on_device()) {
             device.add([this](const char *name) { return add_input<int>(name); }, [this](const char *name) { return add_input<float>(name); });
         } else {
@@ -98,7 +99,7 @@ public:
             summed = Func("summed");
             Expr stored = input(v.arguments(layout));
             if (pairs) {
-                summed(v.order(layout)) = Tuple(ElementType::low_of_pair(stored), ElementType::high_of_pair(stored));
+                summed(v.order(layout)) = Tuple(element.low_of_pair(stored), element.high_of_pair(stored));
             } else {
                 summed(v.order(layout)) = element.widened(stored, on_device() ? device.input_zero : Expr(*input_zero));
             }
@@ -142,7 +143,8 @@ public:
         if (fixed) {
             stages = fixed_window_sum(problem, v);
             if (may_walk_along()) {
-                Expr walked = walked_along_sum(problem, v), tiled = stages.sum(v.arguments(layout));
+                const FuncRef tile = stages.sum(v.arguments(layout));
+                const Tuple walked = walked_along_sum(problem, v), tiled = pairs ? Tuple(tile) : Tuple(Expr(tile));
                 stages.sum = Func("sum");
                 stages.sum(v.order(layout)) = always_walks_along() ? walked : select(walks_along(), walked, tiled);
             }
@@ -195,12 +197,13 @@ public:
             };
             Expr one_factor = border == int(Border::none) || *uniform == 1;
             Expr own_factor = factor_at(v.x, v.y, walks());
-            if (may_walk_along()) own_factor = steady(own_factor);
+            // In a tile the mark would keep Halide from reading it once a pixel.
+            if (may_walk_along()) own_factor = always_walks_along() ? steady(own_factor) : select(walks_along(), steady(own_factor), own_factor);
             Expr factor = select(one_factor, factor_at(0, 0), own_factor);
             Expr zero = *positive_zero;
             if (word_of_means) {
                 const FuncRef sums = stages.sum(v.arguments(layout));
-                output(v.order(layout)) = ElementType::pair_of(sums[0] * factor + zero, sums[1] * factor + zero);
+                output(v.order(layout)) = element.pair_of_means(element.low_sum(sums[0], sums[1]), sums[1], factor, zero);
                 return;
             }
             if (problem.side_by_side) zero = select(is_read_in_order(), read_in_order(problem, v, stages, zero), zero);
@@ -225,6 +228,7 @@ public:
 
     void schedule() {
         if (dense_columns()) get_pipeline().add_custom_lowering_pass(new DenseColumns);
+        if (may_walk_along() && !always_walks_along()) get_pipeline().add_custom_lowering_pass(new CertainStages);
         if (!on_device()) get_pipeline().add_custom_lowering_pass(new WindowWalk(
             masked_loads(), fixed_plane_w < int(vector) ? int(fixed_plane_w) : 0));
         if (window == Window::lines) get_pipeline().add_custom_lowering_pass(new LineWindow(vector));
@@ -254,10 +258,17 @@ private:
     bool planar_fixed() const { return !on_device() && window == Window::fixed && layout == Layout::nchw; }
     bool walks() const { return planar_fixed() && walks_down(true, fixed_kernel_w, fixed_stride_w, element_type().stored.bytes(), masked_loads()); }
     bool may_walk_along() const {
-        return is_f32() && !on_device() && window == Window::fixed && layout == Layout::nhwc && fixed_channels == 0 && fixed_stride_w == 1 && !streaming;
+        return !on_device() && window == Window::fixed && layout == Layout::nhwc && fixed_channels == 0 && !streaming && walked_channels() > 0;
     }
-    bool always_walks_along() const { return may_walk_along() && most_channels == kAnyChannels; }
-    Expr walks_along() const { return output.dim(0).extent() <= int(most_channels); }
+    bool always_walks_along() const { return may_walk_along() && walked_channels() == kAnyChannels; }
+    Expr walks_along() const { return output.dim(0).extent() <= walked_channels(); }
+    // Channels-last, fixed windows: with more channels, or words of pairs, pixels are too far apart to walk along the rows. Of small
+    // elements they are close, and what finds a pixel's memory costs as much as its sums: bytes walk even where windows share nothing.
+    int walked_channels() const {
+        const int bits = element_type().stored.bits(), overlap = int(fixed_kernel_w) - int(fixed_stride_w);
+        if (most_channels > 0) return most_channels;
+        return bits == 8 || (bits == 16 && overlap > 0) || (is_f32() && fixed_stride_w == 1) ? kAnyChannels : 0;
+    }
     bool dense_columns() const { return walks() && fixed_plane_w == 0 && reads_dense_columns(fixed_stride_w, element_type().stored.bytes()); }
     // Of elements of less than 32 bits they are loaded one by one before AVX-512.
     bool masked_loads() const { return get_target().has_feature(Target::AVX512) || (get_target().has_feature(Target::AVX) && (pairs || element_type().stored.bits() >= 32)); }
@@ -331,7 +342,7 @@ private:
         for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
 
         const int registers = get_target().arch == Target::X86 && !get_target().has_feature(Target::AVX512) ? 16 : 32;
-        const CpuSchedule s{vector, wide_vector, tile_rows, tile_columns, channel_vectors, most_channels, streaming, registers, pairs};
+        const CpuSchedule s{vector, wide_vector, tile_rows, tile_columns, channel_vectors, streaming, registers, pairs};
         const CallConditions when{border, *uniform, output.dim(nhwc ? 1 : 0).extent(), output.dim(nhwc ? 2 : 1).extent(),
                                   output.dim(nhwc ? 0 : 2).extent(), kernel_h, stride_w, pad_left,
                                   input.dim(nhwc ? 1 : 0).stride(), output.dim(nhwc ? 1 : 0).stride(), input.dim(0).extent()};
@@ -348,7 +359,8 @@ private:
         } else if (window == Window::lines) {
             schedule_lines(output, v, when, s, get_target().has_feature(Target::AVX));
         } else if (window == Window::fixed && nhwc) {
-            if (may_walk_along()) schedule_channels_last_walk(always_walks_along() ? output : output.specialize(walks_along()), v, when, s, std::max(int(fixed_kernel_w) - 1, 1));
+            const int carried = std::max(int(fixed_kernel_w) - int(fixed_stride_w), 1) * (pairs ? 2 : 1);
+            if (may_walk_along()) schedule_channels_last_walk(always_walks_along() ? output : output.specialize(walks_along()), v, when, s, carried, output.type().bytes());
             if (!always_walks_along()) schedule_channels_last_fixed(output, stages, v, when, s);
         } else if (window == Window::fixed) {
             if (fixed_plane_w > 0) {

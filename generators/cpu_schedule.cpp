@@ -250,7 +250,7 @@ void schedule_planar_walk(Func output, const OutputVariables &v, const CallCondi
 }
 
 // Strips of channels and of tile_rows rows, along the rows: WindowWalk carries the sums of so many columns.
-void schedule_channels_last_walk(Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int carried) {
+void schedule_channels_last_walk(Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int carried, int output_bytes) {
     Var cw("cw"), co("co"), ci("ci"), cv("cv"), yo("yo"), yi("yi");
     const auto strip = [&](Stage stage, int lanes, int vectors, int rows) {
         stage.split(v.c, cw, ci, lanes * vectors, TailStrategy::ShiftInwards)
@@ -272,11 +272,10 @@ void schedule_channels_last_walk(Stage output, const OutputVariables &v, const C
             Expr overlap = (channels - when.channels % channels) % channels;
             strip(stage.specialize(when.channels >= std::max(channels, least) && overlap * 6 <= when.channels), lanes, vectors, fit < rows ? 1 : rows);
         };
-        constexpr int kFarApart = 256;  // pixels: of each as many bytes as the registers hold sums for
-        strip_of(4, kFarApart);
+        // Pixels that lie far apart: of each as many bytes as the registers hold sums for. Of small elements less were a part of a line.
+        strip_of(4, output_bytes < 4 ? 0 : 256);
         strip_of(2, 0);
-        strip(stage.specialize(when.channels >= lanes), lanes, 1, rows);
-        if (lanes > kNarrow) strip(stage.specialize(when.channels >= kNarrow), kNarrow, 1, rows);
+        for (int fewer = lanes; fewer >= kNarrow; fewer /= 2) strip(stage.specialize(when.channels >= fewer), fewer, 1, rows);
         strip(stage, 1, 1, rows);
     };
     Expr none = is_border(when, Border::none), tall = when.rows >= schedule.tile_rows;

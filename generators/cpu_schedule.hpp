@@ -13,7 +13,6 @@ struct CpuSchedule {
     int tile_rows;        // fixed windows: output rows of one tile, which share sums (planar) or loads
     int tile_columns;     // planar, windows known at run time: vectors of columns summed side by side
     int channel_vectors;  // channels-last: vectors of channels in one tile
-    int most_channels;    // channels-last, fixed windows of stride 1: with more, pixels are too far apart to walk along rows
     bool streaming;       // vectors are stored aligned (cmake/stream_stores.py), which the extents allow
     int registers;        // vector registers of the target
     bool pairs;           // PoolProblem::pairs
@@ -42,7 +41,7 @@ void schedule_planar_walk(Halide::Func output, const OutputVariables &v, const C
                            const CpuSchedule &schedule, bool dense_columns, bool four_vectors, bool masked_stores);
 // The same, of windows around DenseColumns, for memory that is read and written past the caches.
 void schedule_planar_even_strips(Halide::Func output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule);
-void schedule_channels_last_walk(Halide::Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int carried);
+void schedule_channels_last_walk(Halide::Stage output, const OutputVariables &v, const CallConditions &when, const CpuSchedule &schedule, int carried, int output_bytes);
 void schedule_channels_last_fixed(Halide::Func output, PoolStages &stages, const OutputVariables &v,
                                   const CallConditions &when, const CpuSchedule &schedule);
 // Channels-last with a few channels, a constant: vectors run along the row, one for each channel, and are interleaved

@@ -117,11 +117,22 @@ Expr ElementType::mean_by_reciprocal(const Expr &sum, const Expr &reciprocal, co
     return result.is_float() ? mean : saturating_cast(result, cast<int>(round(clamp(mean, -1024.0f, 1024.0f))) + zero);
 }
 
-Expr ElementType::low_of_pair(const Expr &word) { return float_of_bits(word << 16); }
-Expr ElementType::high_of_pair(const Expr &word) { return float_of_bits(word & bits32(0xffff0000u)); }
-Expr ElementType::pair_of(const Expr &low, const Expr &high) {
-    return (rounded_bfloat(low) >> 16) | (rounded_bfloat(high) & bits32(0xffff0000u));
+Expr ElementType::low_of_pair(const Expr &word) const { return is_float() ? float_of_bits(word << 16) : word; }
+Expr ElementType::high_of_pair(const Expr &word) const { return is_float() ? float_of_bits(word & bits32(0xffff0000u)) : word >> 8; }
+
+// Words' sums wrap; that of their low bytes fits.
+Expr ElementType::low_sum(const Expr &low, const Expr &high) const { return is_float() ? low : low - (high << 8); }
+
+Expr ElementType::pair_of_means(const Expr &low_sum, const Expr &high_sum, const Expr &reciprocal, const Expr &positive_zero) const {
+    if (is_float()) {
+        return (rounded_bfloat(low_sum * reciprocal + positive_zero) >> 16) | (rounded_bfloat(high_sum * reciprocal + positive_zero) & bits32(0xffff0000u));
+    }
+    const auto mean = [&](const Expr &sum) { return min(word_quotient(sum, reciprocal), u16(0xff)); };
+    return mean(low_sum) | (mean(high_sum) << 8);
 }
+
+// kernel_convention.h: Factors::u16.
+Expr ElementType::word_quotient(const Expr &magnitude, const Expr &reciprocal) const { return mul_shift_right(magnitude * u16(2) + u16(1), reciprocal, 16); }
 
 Expr ElementType::quotient(const Expr &sum, const Expr &divisor) const {
     Expr whole = wide_quotient(sum, divisor);
@@ -148,7 +159,7 @@ Expr ElementType::by_reciprocal(const Expr &sum, const Expr &reciprocal) const {
 
 Expr ElementType::quotient_by_reciprocal(const Expr &sum, const Expr &reciprocal) const {
     if (factor == UInt(16)) {
-        Expr magnitude = stored.is_uint() ? sum : abs(sum), quotient = mul_shift_right(magnitude * u16(2) + u16(1), reciprocal, 16);
+        Expr quotient = word_quotient(stored.is_uint() ? sum : abs(sum), reciprocal);
         return saturating_cast(stored, stored.is_uint() ? quotient : select(sum < 0, -i16(quotient), i16(quotient)));
     }
     return saturating_cast(stored, by_reciprocal(sum, reciprocal));

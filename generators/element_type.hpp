@@ -25,16 +25,20 @@ struct ElementType {
     // scale: of bytes whose means are real numbers, what the divisor leaves out of Problem::scale.
     Halide::Expr mean(const Halide::Expr &sum, const Halide::Expr &divisor, const Halide::Expr &positive_zero, const Halide::Expr &zero, const Halide::Expr &scale = 1.0f) const;
     Halide::Expr mean_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal, const Halide::Expr &positive_zero, const Halide::Expr &zero) const;
-    // Of a word of two bfloat16: each, widened; and the word of two means.
-    static Halide::Expr low_of_pair(const Halide::Expr &word);
-    static Halide::Expr high_of_pair(const Halide::Expr &word);
-    static Halide::Expr pair_of(const Halide::Expr &low, const Halide::Expr &high);
+    // Of words of two neighbours, bfloat16 or u8: a word; of what it holds, what is summed of each (of bytes the low one's is the whole
+    // word, without a mask); the low one's sum, of those two; and the word of two means.
+    Halide::Type word() const { return Halide::UInt(2 * stored.bits()); }
+    Halide::Expr low_of_pair(const Halide::Expr &word) const;
+    Halide::Expr high_of_pair(const Halide::Expr &word) const;
+    Halide::Expr low_sum(const Halide::Expr &low, const Halide::Expr &high) const;
+    Halide::Expr pair_of_means(const Halide::Expr &low_sum, const Halide::Expr &high_sum, const Halide::Expr &reciprocal, const Halide::Expr &positive_zero) const;
     // A sum of integers, divided: truncated toward zero. What does not fit the element is its largest or least
     // value; sums of int64, and their quotients, wrap.
     Halide::Expr wide_quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;  // whatever fits the element or not
 
 private:
     Halide::Expr quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;
+    Halide::Expr word_quotient(const Halide::Expr &magnitude, const Halide::Expr &reciprocal) const;
     Halide::Expr quotient_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal) const;
     Halide::Expr by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal) const;
 

@@ -238,18 +238,22 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
     return stages;
 }
 
-Expr walked_along_sum(const PoolProblem &p, const OutputVariables &v) {
-    const auto column = [&](const Expr &ix) {
-        return sum_of(constant(p.y.kernel), true, [&](int j) {
-            Expr iy = window_start(p.y, v.y) + j;
-            Expr inside_input = unsafe_promise_clamped(walked_index(ix, p.x.input), 0, p.x.input - 1);
-            return or_zero(leaves_rows(p), p.y, iy, load(p, {inside_input, scalar_index(p, p.y, iy), v.c, v.n}));
+Tuple walked_along_sum(const PoolProblem &p, const OutputVariables &v) {
+    const auto window = [&](int half) {
+        const auto column = [&](const Expr &ix) {
+            return sum_of(constant(p.y.kernel), true, [&](int j) {
+                Expr iy = window_start(p.y, v.y) + j;
+                Expr inside_input = unsafe_promise_clamped(walked_index(ix, p.x.input), 0, p.x.input - 1);
+                const Coordinates at{inside_input, scalar_index(p, p.y, iy), v.c, v.n};
+                return or_zero(leaves_rows(p), p.y, iy, p.pairs ? load_half(p, at, half) : load(p, at));
+            });
+        };
+        return sum_of(constant(p.x.kernel), true, [&](int i) {
+            Expr ix = window_start(p.x, v.x) + i;
+            return walked(ix, p.x.input, p.border, column(ix));
         });
     };
-    return sum_of(constant(p.x.kernel), true, [&](int i) {
-        Expr ix = window_start(p.x, v.x) + i;
-        return walked(ix, p.x.input, p.border, column(ix));
-    });
+    return p.pairs ? Tuple(window(0), window(1)) : Tuple(window(0));
 }
 
 Expr read_in_order(const PoolProblem &p, const OutputVariables &v, PoolStages &stages, const Expr &zero) {

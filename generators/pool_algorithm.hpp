@@ -75,8 +75,8 @@ struct LongSum {
 // Windows of a constant extent: two separable, unrolled sums.
 PoolStages fixed_window_sum(const PoolProblem &problem, const OutputVariables &v);
 
-// The same sum (channels-last, in the same order) for a schedule that walks along the rows: columns are handed on (window_walk.hpp).
-Halide::Expr walked_along_sum(const PoolProblem &problem, const OutputVariables &v);
+// The same sum (channels-last, in the same order; of pairs, both) for a schedule that walks along the rows: columns are handed on (window_walk.hpp).
+Halide::Tuple walked_along_sum(const PoolProblem &problem, const OutputVariables &v);
 
 // +0, for which every line of each window's rows but the last is read first, where `touched` is computed for a whole row: so
 // memory is read from end to end, where sums alone would read the rows of a window side by side. zero: +0 that no compiler knows.

@@ -183,8 +183,11 @@ void KernelCall::find_inner_columns(const Problem &p, std::int64_t lanes) {
 }
 
 void KernelCall::prepare_arguments() {
-    input_ = kernel_buffer(nullptr, input_words_ ? kKernelUInt32 : input_element_.element, input_dimensions_);
-    output_ = kernel_buffer(nullptr, output_words_ ? kKernelUInt32 : output_element_.element, output_dimensions_);
+    const auto type = [](const DTypeFacts &element, bool words) {
+        return words ? KernelType{kKernelUInt16.code, static_cast<std::uint8_t>(2 * 8 * element.bytes), 1} : element.element;
+    };
+    input_ = kernel_buffer(nullptr, type(input_element_, input_words_), input_dimensions_);
+    output_ = kernel_buffer(nullptr, type(output_element_, output_words_), output_dimensions_);
     arguments_ = {};
     for (std::size_t i = 0; i < window_.size(); ++i) arguments_[kKernelH + i] = &window_[i];
     arguments_[kUniform] = &divisors_->uniform();

@@ -38,6 +38,8 @@ def candidates(workload, target):
         grid(vector=widths[:1], tile_rows=(2, 1), channel_vectors=(2, 1, 4), most_channels=(1,))
     else:
         grid(vector=widths, tile_rows=(1, 2), channel_vectors=(2, 1, 4))
+        if workload.kernel[1] > stride_w:
+            grid(vector=widths, tile_rows=(2, 1), most_channels=(1 << 20,))
     fitting = [schedule for schedule in found if not (planar and stride_w == 1 and workload.kernel[1] // 2 > schedule["vector"])]
     return sorted(fitting, key=lambda schedule: cost(workload, schedule, target))
 

@@ -44,10 +44,11 @@ def cost(workload, schedule, target):
     tile = schedule.get("tile_rows", 1)
     tile_waste = math.ceil(rows / tile) * tile / rows
     again = ((tile - 1) * workload.stride[0] + kernel_h) / tile
-    if stride_w == 1 and channels <= schedule.get("most_channels", 1 << 20):  # along the row: the sums of the last columns are kept
+    if channels <= schedule.get("most_channels", 1 << 20 if stride_w == 1 else 0):  # along the row: the sums of the last columns are kept
         strip = 4 if registers >= 32 and channels >= 4 * vector else 2
-        one = strip * (again * LOAD + (again + kernel_w - 2) * ADD + STORE)
-        held = strip * tile * kernel_w + 2
+        new = min(stride_w, kernel_w)
+        one = strip * (new * again * LOAD + (new * (again - 1) + kernel_w - 1) * ADD + STORE)
+        held = strip * tile * (kernel_w - new + 1) + 2
     else:
         strip = schedule.get("channel_vectors", 1)
         again_columns = kernel_w

@@ -20,7 +20,7 @@ struct KernelType {
     std::uint16_t lanes;
 };
 inline constexpr KernelType kKernelFloat32{2, 32, 1}, kKernelFloat64{2, 64, 1}, kKernelInt64{0, 64, 1},
-    kKernelUInt16{1, 16, 1}, kKernelUInt32{1, 32, 1};
+    kKernelUInt16{1, 16, 1};
 
 struct KernelBuffer {
     std::uint64_t device;
@@ -213,6 +213,9 @@ constexpr bool same_name(const char *a, const char *b) {
 // at most kMostByteTaps.
 constexpr bool are_bytes(const char *dtype) { return same_name(dtype, "i8") || same_name(dtype, "u8"); }
 
+// Of which two neighbours may be read, and written, as one word.
+constexpr bool have_pairs(const char *dtype) { return same_name(dtype, "bf16") || same_name(dtype, "u8"); }
+
 constexpr Factors factors_of(const char *dtype, bool fixed) {
     if (same_name(dtype, "i64")) return Factors::i64;
     if (are_bytes(dtype)) return fixed ? Factors::u16 : Factors::f64;
@@ -262,7 +265,7 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
-    // Of elements of 16 bits, fixed windows: the input, and of nhwc the output, are words of two neighbours to the kernel. Channels,
+    // Of dtypes that have_pairs, fixed windows: the input, and of nhwc the output, are words of two neighbours to the kernel. Channels,
     // or of nchw the input's columns, are then even.
     bool pairs;
     ExactProblem exact;      // taken alone
