@@ -102,9 +102,10 @@ private:
         const Local sum("sum", lanes), block("block", lanes);
         const auto add = [&](const Local &to, const Expr &from, const Expr &taps) { return loop("tap", taps, [&](const Expr &t) { return to.add(tap(from + t)); }); };
         const Stmt one = Block::make(sum.zero(), add(sum, 0, count));
-        const Stmt several = Block::make(sum.zero(), loop("taps", (count + kBlock - 1) / kBlock, [&](const Expr &b) {
-            return Block::make({block.zero(), add(block, b * kBlock, min(count - b * kBlock, kBlock)), sum.add(block.load(0, lanes))});
-        }));
+        // Whole blocks are straight code: a loop over taps costs as much as they do.
+        const Stmt several = Block::make({sum.zero(),
+                                          loop("taps", count / kBlock, [&](const Expr &b) { return sum.add(chain(kBlock, [&](int t) { return tap(b * kBlock + t); })); }),
+                                          block.zero(), add(block, count / kBlock * kBlock, count % kBlock), sum.add(block.load(0, lanes))});
         return sum.within(block.within(Block::make(if_else(count <= kBlock, one, several), put(sum.load(0, lanes)))));
     }
 
@@ -205,6 +206,23 @@ private:
                                  [&](const Expr &sum) { return sums_.store(chunk * lanes, sum); });
             });
         };
+        // Where windows begin alone, of pixels that are whole vectors.
+        const auto picked = [&](int lanes) {
+            const Expr columns = s.let("columns", argument(kColumns) / pitch_), step = stride_ * pitch_;
+            const auto pixels = [&](int known) {
+                return loop("pixel", columns, [&](const Expr &pixel) {
+                    return loop("vector", pitch_ / lanes, [&](const Expr &vector) {
+                        const Expr first = at + pixel * step + vector * lanes;
+                        const auto tap = [&](const Expr &t) { return line_.load(first + t * pitch_, lanes); };
+                        const auto put = [&](const Expr &sum) { return sums_.store(pixel * pitch_ + vector * lanes, sum); };
+                        return known > 0 ? put(chain(known, tap)) : in_blocks(lanes, kernel_w_, tap, put);
+                    });
+                });
+            };
+            Stmt any = pixels(0);
+            for (int known : {7, 5, 4, 3}) any = if_else(kernel_w_ == known, pixels(known), any);
+            return any;
+        };
         const auto taken = [&](const std::function<Expr(Expr, int)> &index) {
             return row_of(output_row, [&](const Call *mark) { return load(sums_, index(mark->args[kColumn], mark->type.lanes())); });
         };
@@ -221,6 +239,9 @@ private:
             return column + pixel * wide((stride_ - 1) * pitch_, lanes);
         });
         Stmt result = Block::make(spread(pitch_), if_else(stride_ == 1, dense, if_else(pitch_ == 1, planar, pixels)));
+        for (int lanes = std::min(kNarrow, lanes_); lanes <= 2 * lanes_; lanes *= 2) {
+            result = if_else(stride_ > 1 && pitch_ % lanes == 0, Block::make(picked(lanes), dense), result);
+        }
         if (wide_) {
             // Several vectors at once share what holds the places of the taps, unless these are constants.
             const auto straight = [&](int taps, int stride, const Expr &pitch) {

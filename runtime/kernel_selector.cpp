@@ -173,7 +173,7 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
 }
 
 // What channels-last windows cost, in vectors read for each vector of outputs: taken tap by tap, and by lines, whose pieces sum the
-// columns between them twice. The constants are those that chose best of 500 measurements (AVX2, AVX-512; docs/performance.md).
+// columns between them twice. The constants are those that chose best of 3000 measurements (AVX-512, AVX2, SSE4.1; docs/performance.md).
 struct ChannelsLastCost {
     double taps, lines;
     explicit ChannelsLastCost(const Problem &p) {
@@ -185,7 +185,9 @@ struct ChannelsLastCost {
         const double pixels = std::floor(kLineFloats / channels), most = std::floor((pixels - kernel_w) / stride) + 1;
         const double outputs = std::min(most, row), again = std::ceil(row / std::max(outputs, 1.0)) * outputs / std::max(row, 1.0);
         const double columns = (kernel_w + (outputs - 1) * stride) / std::max(outputs, 1.0);
-        lines = 1.4 * again * (kernel_h * columns + kernel_w * stride / 2) + (stride > 1 ? 24 : 3);
+        // Pixels of whole vectors are summed where windows begin alone, others everywhere, and then picked out (line_window.cpp).
+        const bool picked = stride > 1 && p.input.shape[1] % 4 == 0;
+        lines = picked ? again * (kernel_h * columns + kernel_w / 2) + 12 : 1.4 * again * (kernel_h * columns + kernel_w * stride / 2) + (stride > 1 ? 24 : 3);
         if (outputs < 1) lines = std::numeric_limits<double>::infinity();
     }
 };

@@ -98,6 +98,19 @@ TEST_F(DTypes, ExplainNamesTheKernelOfAnOperatorAndADtype) {
     for (const nlohmann::json &candidate : report["candidates"]) EXPECT_NE(candidate["kernel"].get<std::string>().find("bf16"), std::string::npos);
 }
 
+TEST_F(DTypes, ExplainNamesTheWordsOfTwoBytesThatWholeVectorsOfEvenChannelsAreReadAs) {
+    const auto kernel_of = [](int channels) {
+        const ProcessResult result = run_halpool({"explain", "--dtype", "uint8", "--any-dtype", "--shape", "1," + std::to_string(channels) + ",8,8",
+                                                  "--layout", "nhwc", "--kernel-size", "3", "--stride", "2", "--json"});
+        EXPECT_TRUE(succeeded(result));
+        return nlohmann::json::parse(result.out)["kernel"].get<std::string>();
+    };
+    if (kernel_of(64).find("_x86-64-") == std::string::npos) GTEST_SKIP() << "the kernels of this host read bytes one by one";
+    EXPECT_EQ(kernel_of(64).rfind("avg_pool2d_u8_nhwc-pairs_3x3s2_", 0), 0u) << kernel_of(64);
+    EXPECT_EQ(kernel_of(63).rfind("avg_pool2d_u8_nhwc_3x3s2_", 0), 0u) << kernel_of(63);
+    EXPECT_EQ(kernel_of(8).rfind("avg_pool2d_u8_nhwc_3x3s2_", 0), 0u) << kernel_of(8);
+}
+
 TEST_F(DTypes, ThePoolOfQuantizedBytesIsWrittenAsBytesOrAsFloats) {
     const std::string in = scratch_.write("in.npy", npy_bytes(npy_header("|u1", square), bytes_of(std::vector<std::uint8_t>{10, 12, 14, 17})));
     const auto result_of = [&](const std::vector<std::string> &options) {
