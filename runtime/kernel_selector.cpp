@@ -34,7 +34,8 @@ struct Question {
         if (std::strcmp(row.dtype, problem.arithmetic->name) != 0) return nullptr;
         if (std::strcmp(row.op, op_name(problem.op)) == 0) return relaid && is_of_cpu(row) ? &*relaid : &problem;
         if (std::strcmp(row.op, op_name(Op::avg_pool2d)) != 0) return nullptr;
-        if (spread && is_of_cpu(row)) return &*spread;
+        // In the layout that they are spread out in: of one channel, or one pixel, memory alone does not tell.
+        if (spread && is_of_cpu(row)) return (row.layout == KernelLayout::nhwc) == problem.spreads_channels_last() ? &*spread : nullptr;
         return forward ? &*forward : nullptr;
     }
     const char *reference() const { return problem.arithmetic->references[static_cast<int>(problem.op)]; }

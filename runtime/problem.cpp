@@ -280,6 +280,8 @@ bool op_built_in(Op op) { return is_among(built_ops, op_name(op)); }
 
 const char *op_name(Op op) { return op == Op::avg_pool2d ? "avg_pool2d" : "avg_pool2d_backward"; }
 
+constexpr std::array<int, 4> kPlanar{0, 1, 2, 3}, kChannelsLast{0, 2, 3, 1};  // axes from the outermost
+
 std::optional<Problem> Problem::as_forward() const {
     if (op != Op::avg_pool2d_backward || !input.dtype->is_float || y.stride != 1 || x.stride != 1) return std::nullopt;
     Problem forward = *this;
@@ -298,10 +300,16 @@ std::optional<Problem> Problem::as_forward() const {
     return forward;
 }
 
+bool Problem::spreads_channels_last() const { return !output.is_nested(kPlanar); }
+
 std::optional<Problem> Problem::as_spread_forward() const {
-    constexpr std::array<int, 4> kPlanar{0, 1, 2, 3};
-    if (op != Op::avg_pool2d_backward || !input.dtype->is_float || input.dtype->bytes < 4 || !output.is_nested(kPlanar)) return std::nullopt;
-    if (input.is_nested(kPlanar) && as_forward()) return std::nullopt;
+    if (op != Op::avg_pool2d_backward || !input.dtype->is_float || input.dtype->bytes < 4) return std::nullopt;
+    const bool planar = !spreads_channels_last();
+    // Channels-last windows of a stride are slower spread out; those of stride 1 are scaled once, where a kernel divides each tap.
+    const bool scaled = output.is_nested(kChannelsLast) && input.is_nested(kChannelsLast) && y.stride == 1 && x.stride == 1 && y.dilation == 1 && x.dilation == 1;
+    if (!planar && !scaled) return std::nullopt;
+    if ((!planar || input.is_nested(kPlanar)) && as_forward()) return std::nullopt;
+    const std::array<int, 4> &order = planar ? kPlanar : kChannelsLast;
     Problem spread = *this;
     spread.op = Op::avg_pool2d;
     // Where the last window begins, or far enough that every window of stride 1 has a tap there.
@@ -317,9 +325,10 @@ std::optional<Problem> Problem::as_spread_forward() const {
     std::int64_t dense = 1;
     spread.input.shape = {input.shape[0], input.shape[1], spread.y.input, spread.x.input};
     for (std::size_t i = 4; i-- > 0;) {
-        spread.input.strides[i] = dense;
-        if (dense > std::numeric_limits<std::int64_t>::max() / 64 / std::max<std::int64_t>(spread.input.shape[i], 1)) return std::nullopt;
-        dense *= std::max<std::int64_t>(spread.input.shape[i], 1);
+        const auto axis = static_cast<std::size_t>(order[i]);
+        spread.input.strides[axis] = dense;
+        if (dense > std::numeric_limits<std::int64_t>::max() / 64 / std::max<std::int64_t>(spread.input.shape[axis], 1)) return std::nullopt;
+        dense *= std::max<std::int64_t>(spread.input.shape[axis], 1);
     }
     const auto one_factor = [&](const Axis &axis, std::int64_t windows) {
         for (std::int64_t o = 1; o < windows; ++o) {
@@ -337,7 +346,7 @@ std::optional<Problem> Problem::as_spread_forward() const {
 
 std::optional<Problem> Problem::in_input_layout() const {
     if (op != Op::avg_pool2d) return std::nullopt;
-    constexpr std::array<int, 4> kOrders[] = {{0, 1, 2, 3}, {0, 2, 3, 1}};
+    constexpr std::array<int, 4> kOrders[] = {kPlanar, kChannelsLast};
     for (const auto &order : kOrders) {
         if (input.is_nested(order) && output.is_nested(order)) return std::nullopt;
     }

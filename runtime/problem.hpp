@@ -61,10 +61,11 @@ struct Problem {
     // the gradient with what the windows leave of its padding. Nothing for others.
     std::optional<Problem> as_forward() const;
 
-    // Of the backward pass of float32 and float64 to planar memory, of others than these: the forward pass with windows of stride 1 on
-    // the windows' gradients, which then lie where the windows begin, zeros between them (SpreadCall). fixed_divisor is 1 where each
-    // gradient is divided before. Nothing for others.
+    // Of the backward pass of float32 and float64, of others than these: the forward pass with windows of stride 1 on the windows'
+    // gradients, which then lie where the windows begin, zeros between them (SpreadCall): to planar memory; and of windows of stride 1,
+    // whose divisors differ, to channels-last memory from such. fixed_divisor is 1 where each gradient is divided before. Nothing for others.
     std::optional<Problem> as_spread_forward() const;
+    bool spreads_channels_last() const;  // the gradients of that
 
     // Of the forward pass, where input and output have other layouts: the same with a dense output of the input's, planar or
     // channels-last. Nothing where they have one layout, and where the input has neither.

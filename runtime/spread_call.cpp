@@ -43,12 +43,24 @@ void spread_row(const T *from, std::int64_t from_step, const T *factors, std::in
     }
 }
 
+// Pixels of a row, channels-last, from_step apart; those channels of each; factors: null where all are 1.
+template <class T>
+void scale_pixels(const T *from, std::int64_t from_step, const T *factors, std::int64_t count, T *to, std::int64_t pixel, std::int64_t channel_begin,
+                  std::int64_t channel_end) {
+    for (std::int64_t i = 0; i < count; ++i, from += from_step, to += pixel) {
+        const T factor = factors ? factors[i] : T{1};
+        for (std::int64_t c = channel_begin; c < channel_end; ++c) to[c] = from[c] * factor;
+    }
+}
+
 }  // namespace
 
 SpreadCall::SpreadCall(const Problem &problem, const Problem &spread, const KernelRow &row)
     : inner_(spread, row, PlanesOf::one_each),
+      nhwc_(row.layout == KernelLayout::nhwc),
       element_bytes_(static_cast<std::int64_t>(problem.input.dtype->bytes)),
       channels_(problem.input.shape[1]),
+      pixel_(nhwc_ ? channels_ : 1),
       strides_(problem.input.strides),
       windows_h_(problem.windows_h()),
       windows_w_(problem.windows_w()),
@@ -58,15 +70,15 @@ SpreadCall::SpreadCall(const Problem &problem, const Problem &spread, const Kern
       width_(spread.x.input),
       pad_top_(spread.y.pad_begin),
       reach_h_(spread.y.reach()),
-      slack_(spread.x.reach() + kWorkspaceAlignment) {
+      slack_(spread.x.reach() * pixel_ + kWorkspaceAlignment) {
     // One divisor for all is the kernel's.
     if (problem.rule != DivisorRule::fixed && spread.fixed_divisor == 1) {
         if (element_bytes_ == 4) prepare_factors<float>(problem);
         else prepare_factors<double>(problem);
     }
     const std::int64_t tile = inner_.shares().tile_rows(), rows = problem.output.shape[2];
-    const std::int64_t row_bytes = width_ * element_bytes_, whole_tiles = (rows + tile - 1) / tile * tile;
-    part_planes_ = std::clamp<std::int64_t>(kPartBytes / (height_ * row_bytes), 1, problem.input.shape[0] * channels_);
+    const std::int64_t row_bytes = width_ * pixel_ * element_bytes_, whole_tiles = (rows + tile - 1) / tile * tile;
+    part_planes_ = std::clamp<std::int64_t>(kPartBytes / (height_ * row_bytes), 1, problem.input.shape[0] * channels_ / pixel_);
     part_rows_ = whole_tiles;
     if (height_ * row_bytes > kPartBytes) {
         // Rows that two parts need are spread out twice.
@@ -74,7 +86,7 @@ SpreadCall::SpreadCall(const Problem &problem, const Problem &spread, const Kern
         part_rows_ = std::min((std::max(fitting, least) + tile - 1) / tile * tile, whole_tiles);
     }
     const std::int64_t spread_rows = part_planes_ > 1 ? part_planes_ * height_ : std::min(part_rows_ + reach_h_, height_);
-    const std::int64_t elements = spread_rows * width_ + 2 * slack_;
+    const std::int64_t elements = spread_rows * width_ * pixel_ + 2 * slack_;
     workspaces_ = Workspaces::for_shares(shares().most(), elements * (element_bytes_ / 4));  // floats
 }
 
@@ -106,6 +118,8 @@ int SpreadCall::run_of(const void *input, void *output, const Box &box) const {
     T *const memory = reinterpret_cast<T *>(workspaces_->memory(workspace)) + slack_;
     const bool whole = part_planes_ > 1 && box.row_begin == 0 && box.row_end == shares().all().row_end;
     const std::int64_t planes = whole ? part_planes_ : 1, rows = whole ? box.row_end : part_rows_;
+    const bool all_channels = box.channel_end - box.channel_begin == shares().all().channel_end;
+    const std::int64_t channel_begin = all_channels ? 0 : box.channel_begin, channel_end = all_channels ? channels_ : box.channel_end;
     int status = 0;
     for (std::int64_t outer = box.outer_begin; outer < box.outer_end && status == 0; outer += planes) {
         const std::int64_t outer_end = std::min(outer + planes, box.outer_end);
@@ -113,11 +127,11 @@ int SpreadCall::run_of(const void *input, void *output, const Box &box) const {
             const std::int64_t row_end = std::min(row + rows, box.row_end);
             const std::int64_t begin = std::max<std::int64_t>(row - pad_top_, 0), end = std::min(row_end - 1 - pad_top_ + reach_h_, height_);
             for (std::int64_t plane = outer; plane < outer_end; ++plane) {
-                const T *const gradient = static_cast<const T *>(input) + plane / channels_ * strides_[0] + plane % channels_ * strides_[1];
-                spread_rows(gradient, memory + (plane - outer) * height_ * width_, begin, end);
+                const T *const gradient = static_cast<const T *>(input) + (nhwc_ ? plane * strides_[0] : plane / channels_ * strides_[0] + plane % channels_ * strides_[1]);
+                spread_rows(gradient, memory + (plane - outer) * height_ * width_ * pixel_, begin, end, channel_begin, channel_end);
             }
             // The kernel reads them where they would lie in a whole tensor that began before the workspace.
-            const std::int64_t place = (outer * height_ + begin) * width_ * element_bytes_;
+            const std::int64_t place = (outer * height_ + begin) * width_ * pixel_ * element_bytes_;
             const auto address = reinterpret_cast<std::uintptr_t>(memory) - static_cast<std::uintptr_t>(place);
             status = inner_.run(reinterpret_cast<const void *>(address), output, {outer, outer_end, row, row_end, box.channel_begin, box.channel_end});
         }
@@ -127,16 +141,22 @@ int SpreadCall::run_of(const void *input, void *output, const Box &box) const {
 }
 
 template <class T>
-void SpreadCall::spread_rows(const T *gradient, T *to, std::int64_t begin, std::int64_t end) const {
-    for (std::int64_t row = begin; row < end; ++row, to += width_) {
+void SpreadCall::spread_rows(const T *gradient, T *to, std::int64_t begin, std::int64_t end, std::int64_t channel_begin, std::int64_t channel_end) const {
+    for (std::int64_t row = begin; row < end; ++row, to += width_ * pixel_) {
         const std::int64_t window = row / stride_h_;
         if (row % stride_h_ != 0 || window >= windows_h_) {
-            std::fill_n(to, width_, T{0});
+            std::fill_n(to, width_ * pixel_, T{0});
             continue;
         }
         const T *factors = nullptr;
         if (!factor_rows_.empty()) factors = reinterpret_cast<const T *>(factors_.data()) + factor_rows_[static_cast<std::size_t>(window)] * windows_w_;
-        spread_row(gradient + window * strides_[2], strides_[3], factors, windows_w_, to, stride_w_, width_);
+        const T *const from = gradient + window * strides_[2];
+        if (nhwc_) {
+            scale_pixels(from, strides_[3], factors, windows_w_, to, pixel_, channel_begin, channel_end);
+            std::fill(to + windows_w_ * pixel_, to + width_ * pixel_, T{0});
+        } else {
+            spread_row(from, strides_[3], factors, windows_w_, to, stride_w_, width_);
+        }
     }
 }
 

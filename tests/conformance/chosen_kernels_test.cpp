@@ -151,9 +151,10 @@ TEST(ChannelsLastChoices, AreTheFastestOfThoseMeasured) {
     const std::vector<MeasuredChoice> measured = {
         {{{1, 64, 64, 64}, {7}, {4}}, "small"},      // large took 3.1 times as long
         {{{1, 64, 64, 64}, {9}, {8}}, "small"},      // 5.6
-        {{{1, 16, 56, 56}, {7}, {2}}, "small"},      // lines 1.5
-        {{{1, 64, 64, 64}, {31}, {8}}, "generic"},   // lines 1.6
-        {{{1, 16, 64, 64}, {13}, {3}}, "lines"},     // small 1.5
+        {{{1, 128, 28, 28}, {3}, {3}}, "small"},     // lines 1.5 to 1.9
+        {{{1, 16, 56, 56}, {7}, {2}}, "lines"},      // small 1.6 to 2.3
+        {{{1, 64, 64, 64}, {31}, {8}}, "lines"},     // generic 1.3 to 1.7
+        {{{1, 16, 64, 64}, {13}, {3}}, "lines"},     // small 2.1 to 3.8
         {{{1, 64, 64, 64}, {7}, {1}}, "lines"},      // small 2.0
         {{{1, 64, 64, 64}, {11}, {1}}, "large"},     // lines 2.5
     };
