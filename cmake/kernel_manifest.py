@@ -445,8 +445,9 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
         if window == "blocks":
             parameters["fixed_stride_w"] = stride_w
         parameters.update(scheduled[family])
-        kernels.append(dict(kernel, name=name, shared=shared, function="halpool_" + identifier(f"{family}_{target}"), parameters=parameters,
-                            streaming_bytes=vector if streams else "", **masks(facts, known_dtypes[kernel["dtype"]]["bytes"] * (2 if kernel.get("pairs") else 1)), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
+        element_bytes = known_dtypes[kernel["dtype"]]["bytes"]
+        kernels.append(dict(kernel, name=name, shared=shared, element_bytes=element_bytes, function="halpool_" + identifier(f"{family}_{target}"), parameters=parameters,
+                            streaming_bytes=vector if streams else "", **masks(facts, element_bytes * (2 if kernel.get("pairs") else 1)), window_class=window, plane=(plane_h, plane_w, padding), extents=(kernel_h, kernel_w, stride_h, stride_w), template=template))
     known_families = {family_of(kernel) for kernel in entries_of(every, known_dtypes)}
     for family in scheduled:
         if family not in known_families:
@@ -464,7 +465,7 @@ def row(kernel):
     masked_stores = cpu and not nhwc and kernel["masked_stores"] and "streaming" not in parameters
     lanes = max(parameters["vector"], parameters.get("wide_vector", 0) if masked_stores else 0)
     # Bytes of fewer channels than a vector of pairs holds fill one of bytes.
-    pairs_of_bytes = kernel.get("pairs") and nhwc and kernel["dtype"] == "u8"
+    pairs_of_bytes = kernel.get("pairs") and nhwc and kernel["element_bytes"] == 1
     least_channels = 2 * parameters["vector"] if pairs_of_bytes else parameters["vector"] if along and "exact" not in kernel else 0
     fields = (f'"{kernel["name"]}"', f'"{kernel["op"]}"', f'"{kernel["dtype"]}"', f'"{kernel["window"]}"',
               f'halpool::KernelLayout::{kernel["layout"]}', f'halpool::WindowClass::{kernel["window_class"]}',

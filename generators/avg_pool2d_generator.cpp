@@ -67,7 +67,7 @@ public:
 
     void configure() {
         const ElementType element = element_type();
-        _halide_user_assert(!pairs || have_pairs(std::string(dtype).c_str())) << "there are no words of pairs of " << std::string(dtype) << "\n";
+        _halide_user_assert(!pairs || element.has_words()) << "there are no words of pairs of " << std::string(dtype) << "\n";
         input.set_type(pairs ? element.word() : element.stored);
         output.set_type(pairs && layout == Layout::nhwc ? element.word() : element.result);
         if (on_device()) {

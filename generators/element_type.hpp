@@ -27,6 +27,7 @@ struct ElementType {
     Halide::Expr mean_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal, const Halide::Expr &positive_zero, const Halide::Expr &zero) const;
     // Of words of two neighbours, bfloat16 or u8: a word; of what it holds, what is summed of each (of bytes the low one's is the whole
     // word, without a mask); the low one's sum, of those two; and the word of two means.
+    bool has_words() const { return format_ == Format::bfloat16 || (stored == Halide::UInt(8) && !real_means_); }
     Halide::Type word() const { return Halide::UInt(2 * stored.bits()); }
     Halide::Expr low_of_pair(const Halide::Expr &word) const;
     Halide::Expr high_of_pair(const Halide::Expr &word) const;

@@ -60,9 +60,9 @@ public:
         kernel_w_ = s.let("kernel_w", argument(kKernelColumns));
         stride_ = s.let("stride", argument(kStrideColumns));
         const Expr first_column = s.let("first_column", argument(kFirstColumn) / pitch_);
-        const Expr columns = s.let("columns", argument(kColumns) / pitch_);
+        columns_ = s.let("columns", argument(kColumns) / pitch_);
         const Expr begin = s.let("begin", (first_column * stride_ - argument(kPadColumns)) * pitch_);
-        starts_ = s.let("starts", ((columns - 1) * stride_ + 1) * pitch_);
+        starts_ = s.let("starts", ((columns_ - 1) * stride_ + 1) * pitch_);
         const Expr length = s.let("length", starts_ + (kernel_w_ - 1) * pitch_);
         first_ = s.let("first", clamp(begin, 0, width_));
         inside_ = s.let("inside", clamp(begin + length, first_, width_) - first_);
@@ -208,9 +208,9 @@ private:
         };
         // Where windows begin alone, of pixels that are whole vectors.
         const auto picked = [&](int lanes) {
-            const Expr columns = s.let("columns", argument(kColumns) / pitch_), step = stride_ * pitch_;
-            const auto pixels = [&](int known) {
-                return loop("pixel", columns, [&](const Expr &pixel) {
+            const Expr step = stride_ * pitch_;
+            const auto sums = [&](int known) {
+                return loop("pixel", columns_, [&](const Expr &pixel) {
                     return loop("vector", pitch_ / lanes, [&](const Expr &vector) {
                         const Expr first = at + pixel * step + vector * lanes;
                         const auto tap = [&](const Expr &t) { return line_.load(first + t * pitch_, lanes); };
@@ -219,8 +219,8 @@ private:
                     });
                 });
             };
-            Stmt any = pixels(0);
-            for (int known : {7, 5, 4, 3}) any = if_else(kernel_w_ == known, pixels(known), any);
+            Stmt any = sums(0);
+            for (int known : {7, 5, 4, 3}) any = if_else(kernel_w_ == known, sums(known), any);
             return any;
         };
         const auto taken = [&](const std::function<Expr(Expr, int)> &index) {
@@ -277,7 +277,7 @@ private:
     bool wide_;
     const Load *input_;
     std::vector<Expr> arguments_;
-    Expr row_, width_, height_, row_pitch_, base_, pitch_, kernel_h_, kernel_w_, stride_, starts_, first_, inside_, lead_, line_pitch_;
+    Expr row_, width_, height_, row_pitch_, base_, pitch_, kernel_h_, kernel_w_, stride_, columns_, starts_, first_, inside_, lead_, line_pitch_;
     Local line_, sums_;
 };
 

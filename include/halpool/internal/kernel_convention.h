@@ -213,9 +213,6 @@ constexpr bool same_name(const char *a, const char *b) {
 // at most kMostByteTaps.
 constexpr bool are_bytes(const char *dtype) { return same_name(dtype, "i8") || same_name(dtype, "u8"); }
 
-// Of which two neighbours may be read, and written, as one word.
-constexpr bool have_pairs(const char *dtype) { return same_name(dtype, "bf16") || same_name(dtype, "u8"); }
-
 constexpr Factors factors_of(const char *dtype, bool fixed) {
     if (same_name(dtype, "i64")) return Factors::i64;
     if (are_bytes(dtype)) return fixed ? Factors::u16 : Factors::f64;
@@ -265,7 +262,7 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
-    // Of dtypes that have_pairs, fixed windows: the input, and of nhwc the output, are words of two neighbours to the kernel. Channels,
+    // Of bfloat16 and u8, fixed windows: the input, and of nhwc the output, are words of two neighbours to the kernel. Channels,
     // or of nchw the input's columns, are then even.
     bool pairs;
     ExactProblem exact;      // taken alone
