@@ -115,6 +115,7 @@ public:
             problem.y.dilation = dilation_h;
         }
         problem.pairs = pairs;
+        if (pairs) problem.zero = element.zero_pair();
         if (pairs && !nhwc) problem.x.input = input.dim(0).extent() * 2;
         if (fixed_plane_w > 0) {
             for (auto [axis, extent] : {std::pair{&problem.x, int(fixed_plane_w)}, std::pair{&problem.y, int(fixed_plane_h)}}) {
@@ -196,14 +197,15 @@ public:
                 return (*reciprocal)(x, unsafe_promise_clamped(height_class, 0, int(fixed_kernel_h) - 1));
             };
             Expr one_factor = border == int(Border::none) || *uniform == 1;
-            Expr own_factor = factor_at(v.x, v.y, walks());
             // In a tile the mark would keep Halide from reading it once a pixel.
-            if (may_walk_along()) own_factor = always_walks_along() ? steady(own_factor) : select(walks_along(), steady(own_factor), own_factor);
-            Expr factor = select(one_factor, factor_at(0, 0), own_factor);
+            const auto of_walk = [&](const Expr &own) { return !may_walk_along() ? own : always_walks_along() ? steady(own) : select(walks_along(), steady(own), own); };
+            Expr factor = select(one_factor, factor_at(0, 0), of_walk(factor_at(v.x, v.y, walks())));
             Expr zero = *positive_zero;
             if (word_of_means) {
                 const FuncRef sums = stages.sum(v.arguments(layout));
-                output(v.order(layout)) = element.pair_of_means(element.low_sum(sums[0], sums[1]), sums[1], factor, zero);
+                const auto divisor_at = [&](Expr x, Expr y) -> Expr { return (*divisor_y)(y) * (*divisor_x)(x); };
+                Expr divisor = select(one_factor, divisor_at(0, 0), of_walk(divisor_at(v.x, v.y)));
+                output(v.order(layout)) = element.pair_of_means(element.low_sum(sums[0], sums[1]), sums[1], divisor, factor, zero);
                 return;
             }
             if (problem.side_by_side) zero = select(is_read_in_order(), read_in_order(problem, v, stages, zero), zero);

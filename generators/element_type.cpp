@@ -64,7 +64,7 @@ Expr bfloat_of_float(const Expr &value) { return u16(rounded_bfloat(value) >> 16
 
 ElementType::ElementType(const std::string &dtype, int fixed_taps, const Target &target)
     : native_halves_(target.has_feature(Target::F16C) || target.has_feature(Target::ARMFp16)),
-      real_means_(are_real_bytes(dtype.c_str())) {
+      real_means_(are_real_bytes(dtype.c_str())), fixed_taps_(fixed_taps) {
     const auto [from, to] = dtypes_of(dtype);
     const auto format = [](const std::string &name) { return name == "f16" ? Format::half : name == "bf16" ? Format::bfloat16 : Format::plain; };
     stored = stored_type(from);
@@ -117,18 +117,26 @@ Expr ElementType::mean_by_reciprocal(const Expr &sum, const Expr &reciprocal, co
     return result.is_float() ? mean : saturating_cast(result, cast<int>(round(clamp(mean, -1024.0f, 1024.0f))) + zero);
 }
 
-Expr ElementType::low_of_pair(const Expr &word) const { return is_float() ? float_of_bits(word << 16) : word; }
-Expr ElementType::high_of_pair(const Expr &word) const { return is_float() ? float_of_bits(word & bits32(0xffff0000u)) : word >> 8; }
+Expr ElementType::low_of_pair(const Expr &word) const { return is_float() ? float_of_bits(word << 16) : stored.is_int() ? word ^ u16(0x8080) : word; }
+Expr ElementType::high_of_pair(const Expr &word) const { return is_float() ? float_of_bits(word & bits32(0xffff0000u)) : low_of_pair(word) >> 8; }
+
+std::array<Expr, 2> ElementType::zero_pair() const {
+    if (!stored.is_int()) return {};
+    return {simplify(low_of_pair(u16(0))), simplify(high_of_pair(u16(0)))};
+}
 
 // Words' sums wrap; that of their low bytes fits.
 Expr ElementType::low_sum(const Expr &low, const Expr &high) const { return is_float() ? low : low - (high << 8); }
 
-Expr ElementType::pair_of_means(const Expr &low_sum, const Expr &high_sum, const Expr &reciprocal, const Expr &positive_zero) const {
+Expr ElementType::pair_of_means(const Expr &low_sum, const Expr &high_sum, const Expr &divisor, const Expr &reciprocal, const Expr &positive_zero) const {
     if (is_float()) {
         return (rounded_bfloat(low_sum * reciprocal + positive_zero) >> 16) | (rounded_bfloat(high_sum * reciprocal + positive_zero) & bits32(0xffff0000u));
     }
-    const auto mean = [&](const Expr &sum) { return min(word_quotient(sum, reciprocal), u16(0xff)); };
-    return mean(low_sum) | (mean(high_sum) << 8);
+    if (stored.is_uint()) return word_quotient(low_sum, reciprocal) | (word_quotient(high_sum, reciprocal) << 8);
+    // Means from -128 on as well: of s + 128 d, which is none below zero; what is below zero is rounded up by d - 1 more.
+    const Expr zero = u16(128 * fixed_taps_), up = u16(256) * divisor - zero * u16(2) + u16(1), up_below = up + u16(2) * divisor - u16(2);
+    const auto mean = [&](const Expr &sum) { return mul_shift_right(sum * u16(2) + select(sum < zero, up_below, up), reciprocal, 16); };
+    return (mean(low_sum) | (mean(high_sum) << 8)) ^ u16(0x8080);
 }
 
 // kernel_convention.h: Factors::u16.

@@ -4,6 +4,7 @@
 
 #include "Halide.h"
 
+#include <array>
 #include <string>
 
 namespace halpool {
@@ -25,14 +26,16 @@ struct ElementType {
     // scale: of bytes whose means are real numbers, what the divisor leaves out of Problem::scale.
     Halide::Expr mean(const Halide::Expr &sum, const Halide::Expr &divisor, const Halide::Expr &positive_zero, const Halide::Expr &zero, const Halide::Expr &scale = 1.0f) const;
     Halide::Expr mean_by_reciprocal(const Halide::Expr &sum, const Halide::Expr &reciprocal, const Halide::Expr &positive_zero, const Halide::Expr &zero) const;
-    // Of words of two neighbours, bfloat16 or u8: a word; of what it holds, what is summed of each (of bytes the low one's is the whole
-    // word, without a mask); the low one's sum, of those two; and the word of two means.
-    bool has_words() const { return format_ == Format::bfloat16 || (stored == Halide::UInt(8) && !real_means_); }
+    // Of words of two neighbours, bfloat16 or bytes: a word; of what it holds, what is summed of each (of bytes the low one's is the whole
+    // word, without a mask; signed ones from -128 on); what that is of an element that is zero (undefined: zeros); the low one's sum, of
+    // those two; and the word of two means, which bytes must hold: what kMostPairDivisor says.
+    bool has_words() const { return format_ == Format::bfloat16 || (stored.bits() == 8 && !real_means_); }
     Halide::Type word() const { return Halide::UInt(2 * stored.bits()); }
     Halide::Expr low_of_pair(const Halide::Expr &word) const;
     Halide::Expr high_of_pair(const Halide::Expr &word) const;
+    std::array<Halide::Expr, 2> zero_pair() const;
     Halide::Expr low_sum(const Halide::Expr &low, const Halide::Expr &high) const;
-    Halide::Expr pair_of_means(const Halide::Expr &low_sum, const Halide::Expr &high_sum, const Halide::Expr &reciprocal, const Halide::Expr &positive_zero) const;
+    Halide::Expr pair_of_means(const Halide::Expr &low_sum, const Halide::Expr &high_sum, const Halide::Expr &divisor, const Halide::Expr &reciprocal, const Halide::Expr &positive_zero) const;
     // A sum of integers, divided: truncated toward zero. What does not fit the element is its largest or least
     // value; sums of int64, and their quotients, wrap.
     Halide::Expr wide_quotient(const Halide::Expr &sum, const Halide::Expr &divisor) const;  // whatever fits the element or not
@@ -46,6 +49,7 @@ private:
     enum class Format { plain, half, bfloat16 } format_, result_format_;
     bool native_halves_;
     bool real_means_;  // of integers
+    int fixed_taps_;
 };
 
 }  // namespace halpool

@@ -21,7 +21,7 @@ namespace {
 constexpr char kLineWindow[] = "halpool_line_window";
 
 constexpr int kBlock = kSeparableBlock;
-constexpr int kChunk = 4;  // vectors whose sums are added side by side
+constexpr int kChunk = 4, kSharedChunk = 2;  // vectors whose sums are added side by side; that four rows of windows share
 
 // For vectors that lie inside a row: without what keeps the last one inside.
 class DropClamps : public IRMutator {
@@ -80,7 +80,13 @@ public:
         s.add(loop("block", (rows_->extent + together - 1) / together, [&](const Expr &block) {
             Sequence b;
             const Expr first = b.let("row", block * together), count = b.let("count", min(rows_->extent - first, together));
-            b.add(loop("line", count, [&](const Expr &i) { return column_sums(first + i, i * line_pitch_); }));
+            const Expr y = b.let("y", first_input_row(first));
+            const Expr are_inside = y >= 0 && y + kernel_h_ + (count - 1) * argument(kStrideRows) <= height_;
+            Stmt sums = loop("line", count, [&](const Expr &i) { return column_sums(first + i, i * line_pitch_); });
+            for (const auto &[rows, stride] : {std::pair{2, 1}, {kLineRows, 2}, {kLineRows, 1}}) {
+                sums = if_else(are_inside && count == rows && argument(kStrideRows) == stride, shared_column_sums(y, rows, stride, sums), sums);
+            }
+            b.add(sums);
             b.add(loop("line", count, [&](const Expr &i) { return outputs(first + i, i * line_pitch_); }));
             return b.done();
         }));
@@ -109,8 +115,8 @@ private:
         return sum.within(block.within(Block::make(if_else(count <= kBlock, one, several), put(sum.load(0, lanes)))));
     }
 
-    // Visits the floats of a row that lie below the windows: body(their place behind the first of them, lanes).
-    Stmt floats(const std::function<Stmt(Expr, int)> &body) const {
+    // Visits the floats of a row that lie below the windows, so many vectors at once: body(their place behind the first of them, lanes).
+    Stmt floats(int vectors_together, const std::function<Stmt(Expr, int)> &body) const {
         const auto vectors = [&](int lanes, const Expr &from) {
             return loop("vector", (inside_ - from + lanes - 1) / lanes, [&](const Expr &vector) {
                 Sequence s;
@@ -119,7 +125,7 @@ private:
                 return s.done();
             });
         };
-        const int together = kChunk * lanes_;
+        const int together = vectors_together * lanes_;
         Stmt wide = Block::make(loop("chunk", inside_ / together, [&](const Expr &chunk) { return body(chunk * together, together); }),
                                 vectors(lanes_, inside_ / together * together));
         Stmt narrow = vectors(1, 0);
@@ -127,24 +133,73 @@ private:
         return if_else(inside_ >= lanes_, wide, narrow);
     }
 
+    Expr first_input_row(const Expr &output_row) const {
+        return substitute(rows_->name, rows_->min + output_row, row_) * argument(kStrideRows) - argument(kPadRows);
+    }
+    Expr input(const Expr &at, int lanes) const {
+        return Load::make(Float(32, lanes), input_->name, Floats::index(at, lanes), input_->image, input_->param, const_true(lanes), ModulusRemainder());
+    }
+
     // The sums of the windows' rows in every column, for one row of the output.
     Stmt column_sums(const Expr &output_row, const Expr &to) const {
         Sequence s;
-        const Expr y = s.let("y", substitute(rows_->name, rows_->min + output_row, row_) * argument(kStrideRows) - argument(kPadRows));
+        const Expr y = s.let("y", first_input_row(output_row));
         const Expr from = s.let("from", clamp(-y, 0, kernel_h_)), count = s.let("rows", clamp(height_ - y, from, kernel_h_) - from);
         const Expr place = s.let("place", base_ + (y + from) * row_pitch_ + first_), target = s.let("to", to + lead_);
-        const auto tap = [&](const Expr &at, const Expr &row, int lanes) {
-            const Expr index = Floats::index(place + at + row * row_pitch_, lanes);
-            return Load::make(Float(32, lanes), input_->name, index, input_->image, input_->param, const_true(lanes), ModulusRemainder());
-        };
-        Stmt result = floats([&](const Expr &at, int lanes) {
+        const auto tap = [&](const Expr &at, const Expr &row, int lanes) { return input(place + at + row * row_pitch_, lanes); };
+        Stmt result = floats(kChunk, [&](const Expr &at, int lanes) {
             return in_blocks(lanes, count, [&](const Expr &t) { return tap(at, t, lanes); }, [&](const Expr &sum) { return line_.store(target + at, sum); });
         });
         for (int known : {7, 5, 4, 3, 2, 1}) {
-            const Stmt variant = floats([&](const Expr &at, int lanes) {
+            const Stmt variant = floats(kChunk, [&](const Expr &at, int lanes) {
                 return line_.store(target + at, chain(known, [&](int t) { return tap(at, t, lanes); }));
             });
             result = if_else(count == known, variant, result);
+        }
+        s.add(result);
+        return s.done();
+    }
+
+    // The same for `together` rows of windows that all lie inside, the first of which begins in row y: what windows share is added up
+    // once. Without a value: no code for these.
+    Stmt shared_column_sums(const Expr &y, int together, int stride, const Stmt &otherwise) const {
+        Sequence s;
+        const Expr place = s.let("place", base_ + y * row_pitch_ + first_);
+        const auto tap = [&](const Expr &at, const Expr &row, int lanes) { return input(place + at + row * row_pitch_, lanes); };
+        const auto put = [&](const Expr &at, const std::function<Expr(int)> &sum) {
+            std::vector<Stmt> stores;
+            for (int i = 0; i < together; ++i) stores.push_back(line_.store(i * line_pitch_ + lead_ + at, sum(i)));
+            return Block::make(stores);
+        };
+        // Of stride 1: the rows that all windows have, those that pairs of windows have besides, and each window's own.
+        const auto of_stride_1 = [&](const Expr &at, const Expr &all, const Expr &kernel, int lanes) {
+            const auto with_all = [&](const Expr &sum) { return all.defined() ? plus(all, sum) : sum; };
+            const auto of_two = [&](const Expr &row) { return plus(tap(at, row, lanes), tap(at, row + 1, lanes)); };
+            if (together == 2) return put(at, [&](int i) { return with_all(tap(at, i == 0 ? Expr(0) : kernel, lanes)); });
+            return put(at, [&](int i) { return plus(with_all(of_two(i < 2 ? Expr(1) : kernel)), tap(at, i == 0 ? Expr(0) : i == 1 ? kernel : i == 2 ? Expr(2) : kernel + 2, lanes)); });
+        };
+        const auto variant = [&](int known) {
+            return floats(kSharedChunk, [&](const Expr &at, int lanes) {
+                const auto taps = [&](int from, int count) { return chain(count, [&](int t) { return tap(at, from + t, lanes); }); };
+                if (stride == 1 && known >= together) return of_stride_1(at, known == together - 1 ? Expr() : taps(together - 1, known - together + 1), known, lanes);
+                // The rows of one stride after another.
+                return put(at, [&](int i) {
+                    const int strides = known / stride, rest = known % stride;
+                    Expr sum = chain(strides, [&](int t) { return taps((i + t) * stride, stride); });
+                    return rest == 0 ? sum : plus(sum, taps((i + strides) * stride, rest));
+                });
+            });
+        };
+        Stmt result = otherwise;
+        if (stride == 1) {
+            const Stmt any = floats(kSharedChunk, [&](const Expr &at, int lanes) {
+                return in_blocks(lanes, kernel_h_ - (together - 1), [&](const Expr &t) { return tap(at, t + (together - 1), lanes); },
+                                 [&](const Expr &all) { return of_stride_1(at, all, kernel_h_, lanes); });
+            });
+            result = if_else(kernel_h_ >= 4, any, result);
+        }
+        for (int known : {7, 5, 4, 3, 2}) {
+            if (stride == 1 || known == 7) result = if_else(kernel_h_ == known, variant(known), result);
         }
         s.add(result);
         return s.done();

@@ -35,9 +35,14 @@ Expr leaves_rows(const PoolProblem &p) { return !is_border(p, Border::none); }
 Expr leaves_columns(const PoolProblem &p) { return !is_border(p, Border::none) && !is_border(p, Border::rows); }
 
 // A value outside the input counts as zero by selection, never by multiplication: the memory read for it may hold NaN.
-Expr or_zero(Expr may_leave, const WindowAxis &axis, Expr i, Expr value) {
-    return select(!may_leave || likely(inside(axis, i)), value, cast(value.type(), 0));
+Expr or_else(Expr may_leave, const WindowAxis &axis, Expr i, Expr value, Expr zero) {
+    return select(!may_leave || likely(inside(axis, i)), value, zero);
 }
+
+Expr or_zero(Expr may_leave, const WindowAxis &axis, Expr i, Expr value) { return or_else(may_leave, axis, i, value, Internal::make_zero(value.type())); }
+
+// The sum of so many elements that are zero.
+Expr zeros(const PoolProblem &p, int half, int count, Type type) { return p.zero[half].defined() ? simplify(p.zero[half] * cast(type, count)) : Internal::make_zero(type); }
 
 // Where to read for coordinate i along the axis that vectors run along. Only Border::clamped pays for lanes that stay
 // inside one by one; the others read beside the row and mask (see kernel_convention.h).
@@ -137,7 +142,8 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
             return sum_of(kernel_h, true, [&](int j) {
                 Expr iy = window_start(p.y, v.y) + j;
                 const Coordinates at{inside_row, unsafe_promise_clamped(walked_index(iy, p.y.input), 0, p.y.input - 1), v.c, v.n};
-                return walked(iy, p.y.input, p.border, lane_mask(ix, extent, p.border, kBothSides, p.pairs ? load_half(p, at, half) : load(p, at)));
+                Expr element = p.pairs ? load_half(p, at, half) : load(p, at);
+                return walked(iy, p.y.input, p.border, lane_mask(ix, extent, p.border, kBothSides, element), Internal::make_zero(element.type()));
             });
         };
         if (p.pairs) {
@@ -166,7 +172,8 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
         };
         stages.sum(v.order(p.layout)) = sum_of(kernel_h, true, [&](int j) {
             Expr iy = window_start(p.y, v.y) + j;
-            return walked(iy, p.y.input, p.border, row(iy));
+            Expr sum = row(iy);
+            return walked(iy, p.y.input, p.border, sum, Internal::make_zero(sum.type()));
         });
     } else if (p.side_by_side) {
         // Columns first, in whole vectors of the input: partial(column, y). Then neighbours: taps.
@@ -217,9 +224,10 @@ PoolStages fixed_window_sum(const PoolProblem &p, const OutputVariables &v) {
             Expr taps = sum_of(kernel_h, tiled, [&](int j) {
                 Expr iy = window_start(p.y, v.y) + j;
                 const Coordinates at{p.lanes_along_x ? lane_index(p, p.x, column) : scalar_index(p, p.x, column), scalar_index(p, p.y, iy), v.c, v.n};
-                return or_zero(leaves_rows(p), p.y, iy, p.pairs ? load_half(p, at, half) : load(p, at));
+                Expr element = p.pairs ? load_half(p, at, half) : load(p, at);
+                return or_else(leaves_rows(p), p.y, iy, element, zeros(p, half, 1, element.type()));
             });
-            return or_zero(leaves_columns(p), p.x, column, taps);
+            return or_else(leaves_columns(p), p.x, column, taps, zeros(p, half, kernel_h, taps.type()));
         };
         const auto window_sum = [&](int half) {
             return sum_of(kernel_w, tiled, [&](int i) -> Expr {
@@ -245,12 +253,14 @@ Tuple walked_along_sum(const PoolProblem &p, const OutputVariables &v) {
                 Expr iy = window_start(p.y, v.y) + j;
                 Expr inside_input = unsafe_promise_clamped(walked_index(ix, p.x.input), 0, p.x.input - 1);
                 const Coordinates at{inside_input, scalar_index(p, p.y, iy), v.c, v.n};
-                return or_zero(leaves_rows(p), p.y, iy, p.pairs ? load_half(p, at, half) : load(p, at));
+                Expr element = p.pairs ? load_half(p, at, half) : load(p, at);
+                return or_else(leaves_rows(p), p.y, iy, element, zeros(p, half, 1, element.type()));
             });
         };
         return sum_of(constant(p.x.kernel), true, [&](int i) {
             Expr ix = window_start(p.x, v.x) + i;
-            return walked(ix, p.x.input, p.border, column(ix));
+            Expr sum = column(ix);
+            return walked(ix, p.x.input, p.border, sum, zeros(p, half, constant(p.y.kernel), sum.type()));
         });
     };
     return p.pairs ? Tuple(window(0), window(1)) : Tuple(window(0));

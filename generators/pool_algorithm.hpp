@@ -4,6 +4,7 @@
 
 #include "Halide.h"
 
+#include <array>
 #include <vector>
 
 namespace halpool {
@@ -38,6 +39,7 @@ struct PoolProblem {
     // bfloat16, fixed windows: `input` has words of two neighbours, to each of which it gives a Tuple of two sums. Planar: of columns,
     // for windows of stride 2, which add a word's two elements or one.
     bool pairs = false;
+    std::array<Halide::Expr, 2> zero = {};  // of pairs, of an element that is zero: what `input` gives; undefined: zeros
     bool walks_down = false;  // planar: the schedule walks down the plane, and rows are handed on (window_walk.hpp)
     bool dense_columns = false;  // walks_down: columns are added up before the windows take theirs (dense_columns.hpp)
 };

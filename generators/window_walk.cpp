@@ -26,10 +26,10 @@ Border border_of(const Expr &e) {
 }
 
 struct Walked {
-    Expr index, extent, value;
+    Expr index, extent, value, outside;
     bool may_leave;
     explicit Walked(const Call *call)
-        : index(scalar(call->args[0])), extent(scalar(call->args[1])), value(call->args[3]),
+        : index(scalar(call->args[0])), extent(scalar(call->args[1])), value(call->args[3]), outside(call->args[4]),
           may_leave(border_of(call->args[2]) != Border::none) {}
 };
 
@@ -288,8 +288,8 @@ struct Carried {
 
 }  // namespace
 
-Expr walked(const Expr &index, const Expr &extent, const Expr &border, const Expr &value) {
-    return Call::make(value.type(), kWalked, {index, extent, border, value}, Call::PureExtern);
+Expr walked(const Expr &index, const Expr &extent, const Expr &border, const Expr &value, const Expr &outside) {
+    return Call::make(value.type(), kWalked, {index, extent, border, value, outside}, Call::PureExtern);
 }
 
 Expr walked_index(const Expr &index, const Expr &extent) { return Call::make(Int(32), kStep, {index, extent}, Call::PureExtern); }
@@ -325,9 +325,9 @@ Expr WindowWalk::visit(const Call *call) {
         Walked w(call);
         if (!w.may_leave) return mutate(Step(true).mutate(w.value));
         Expr inside = simplify(w.index >= 0 && w.index < w.extent);
-        if (is_const_zero(inside)) return make_zero(call->type);
+        if (is_const_zero(inside)) return w.outside;
         if (is_const_one(inside)) return mutate(Step(true).mutate(w.value));
-        return select(inside, mutate(Step(false).mutate(w.value)), make_zero(call->type));
+        return select(inside, mutate(Step(false).mutate(w.value)), w.outside);
     }
     return IRMutator::visit(call);
 }

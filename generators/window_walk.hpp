@@ -8,10 +8,10 @@ namespace halpool {
 
 // Marks for WindowWalk, without which they mean nothing to Halide.
 
-// `value` where 0 <= index < extent, else 0; by `border` (Border of kernel_convention.h) it is known whether index may lie
+// `value` where 0 <= index < extent, else `outside`; by `border` (Border of kernel_convention.h) it is known whether index may lie
 // outside at all. index is the same for a whole vector. Memory that value reads is addressed by walked_index(index,
 // extent), never outside.
-Halide::Expr walked(const Halide::Expr &index, const Halide::Expr &extent, const Halide::Expr &border, const Halide::Expr &value);
+Halide::Expr walked(const Halide::Expr &index, const Halide::Expr &extent, const Halide::Expr &border, const Halide::Expr &value, const Halide::Expr &outside);
 Halide::Expr walked_index(const Halide::Expr &index, const Halide::Expr &extent);
 
 // `value` in the lanes where 0 <= index < extent, else 0; which lanes may lie outside, and whether memory may be read there,

@@ -108,8 +108,9 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         if (p.y.pad_begin >= p.y.kernel || p.x.pad_begin >= p.x.kernel) {
             return "takes padding smaller than the kernel only";
         }
-        if (are_bytes(row.dtype) && p.rule == DivisorRule::fixed && (p.fixed_divisor < 1 || p.fixed_divisor > kMostByteDivisor)) {
-            return text("takes divisors of 1 to ", kMostByteDivisor, " only");
+        const int least = row.pairs ? row.kernel_h * row.kernel_w : 1, most = row.pairs ? kMostPairDivisor : kMostByteDivisor;
+        if (are_bytes(row.dtype) && p.rule == DivisorRule::fixed && (p.fixed_divisor < least || p.fixed_divisor > most)) {
+            return text("takes divisors of ", least, " to ", most, " only");
         }
     }
     const bool limited = row.window == WindowClass::small || row.window == WindowClass::separable || row.window == WindowClass::lines ||

@@ -99,16 +99,24 @@ TEST_F(DTypes, ExplainNamesTheKernelOfAnOperatorAndADtype) {
 }
 
 TEST_F(DTypes, ExplainNamesTheWordsOfTwoBytesThatWholeVectorsOfEvenChannelsAreReadAs) {
-    const auto kernel_of = [](int channels) {
-        const ProcessResult result = run_halpool({"explain", "--dtype", "uint8", "--any-dtype", "--shape", "1," + std::to_string(channels) + ",8,8",
-                                                  "--layout", "nhwc", "--kernel-size", "3", "--stride", "2", "--json"});
-        EXPECT_TRUE(succeeded(result));
-        return nlohmann::json::parse(result.out)["kernel"].get<std::string>();
-    };
-    if (kernel_of(64).find("_x86-64-") == std::string::npos) GTEST_SKIP() << "the kernels of this host read bytes one by one";
-    EXPECT_EQ(kernel_of(64).rfind("avg_pool2d_u8_nhwc-pairs_3x3s2_", 0), 0u) << kernel_of(64);
-    EXPECT_EQ(kernel_of(63).rfind("avg_pool2d_u8_nhwc_3x3s2_", 0), 0u) << kernel_of(63);
-    EXPECT_EQ(kernel_of(8).rfind("avg_pool2d_u8_nhwc_3x3s2_", 0), 0u) << kernel_of(8);
+    for (const auto &[dtype, name] : {std::pair{"uint8", "u8"}, std::pair{"int8", "i8"}}) {
+        const auto kernel_of = [dtype = dtype](int channels, const std::vector<std::string> &more = {}) {
+            std::vector<std::string> arguments{"explain", "--dtype", dtype, "--any-dtype", "--shape", "1," + std::to_string(channels) + ",8,8",
+                                               "--layout", "nhwc", "--kernel-size", "3", "--stride", "2", "--json"};
+            arguments.insert(arguments.end(), more.begin(), more.end());
+            const ProcessResult result = run_halpool(arguments);
+            EXPECT_TRUE(succeeded(result));
+            return nlohmann::json::parse(result.out)["kernel"].get<std::string>();
+        };
+        if (kernel_of(64).find("_x86-64-") == std::string::npos) GTEST_SKIP() << "the kernels of this host read bytes one by one";
+        const std::string pairs = std::string("avg_pool2d_") + name + "_nhwc-pairs_3x3s2_", bytes = std::string("avg_pool2d_") + name + "_nhwc_3x3s2_";
+        EXPECT_EQ(kernel_of(64).rfind(pairs, 0), 0u) << kernel_of(64);
+        EXPECT_EQ(kernel_of(63).rfind(bytes, 0), 0u) << kernel_of(63);
+        EXPECT_EQ(kernel_of(8).rfind(bytes, 0), 0u) << kernel_of(8);
+        // Bytes hold no mean of fewer than all taps.
+        EXPECT_EQ(kernel_of(64, {"--divisor-override", "8"}).rfind(bytes, 0), 0u) << kernel_of(64, {"--divisor-override", "8"});
+        EXPECT_EQ(kernel_of(64, {"--divisor-override", "9"}).rfind(pairs, 0), 0u) << kernel_of(64, {"--divisor-override", "9"});
+    }
 }
 
 TEST_F(DTypes, ThePoolOfQuantizedBytesIsWrittenAsBytesOrAsFloats) {

@@ -202,6 +202,8 @@ enum class Factors : std::uint8_t { f32, f64, i64, u16 };
 // Factors::u16: a sum of s >= 0, divided by d, is (2 s + 1) * round(2^15 / d) / 2^16, as long as (s + 1/2) d < 2^15: that of
 // kMostByteTaps bytes, by at most kMostByteDivisor.
 inline constexpr int kMostByteTaps = 9, kMostByteDivisor = 14;
+// Of bytes in pairs: from the number of a window's taps on, so that bytes hold all means, and up to this: signed ones are s + 128 d.
+inline constexpr int kMostPairDivisor = 12;
 
 constexpr bool same_name(const char *a, const char *b) {
     while (*a && *a == *b) ++a, ++b;
