@@ -3,6 +3,7 @@
 #include "device_arguments.hpp"
 #include "element_type.hpp"
 #include "gpu_schedule.hpp"
+#include "gradient_lines.hpp"
 #include "pool_algorithm.hpp"
 #include "scalable_vectors.hpp"
 
@@ -15,14 +16,14 @@ namespace {
 
 using namespace Halide;
 
-enum class Window { generic, fixed, global };
+enum class Window { generic, lines, fixed, global };
 
 class AvgPool2dBackward : public Generator<AvgPool2dBackward> {
 public:
     GeneratorParam<std::string> dtype{"dtype", "f32"};
     GeneratorParam<Layout> layout{"layout", Layout::nchw, {{"nchw", Layout::nchw}, {"nhwc", Layout::nhwc}}};
     GeneratorParam<Window> window{
-        "window", Window::generic, {{"generic", Window::generic}, {"fixed", Window::fixed}, {"global", Window::global}}};
+        "window", Window::generic, {{"generic", Window::generic}, {"lines", Window::lines}, {"fixed", Window::fixed}, {"global", Window::global}}};
     GeneratorParam<int> fixed_kernel_h{"fixed_kernel_h", 0}, fixed_kernel_w{"fixed_kernel_w", 0};
     GeneratorParam<int> fixed_stride_h{"fixed_stride_h", 0}, fixed_stride_w{"fixed_stride_w", 0};
     GeneratorParam<int> vector{"vector", 8}, channel_vectors{"channel_vectors", 1};
@@ -50,7 +51,8 @@ public:
             return;
         }
         for (auto [value, name] : {std::pair{&pad_top, "pad_top"}, {&pad_left, "pad_left"}, {&border, "border"}, {&uniform, "uniform"},
-                                   {&windows_h, "windows_h"}, {&windows_w, "windows_w"}, {&step_h, "step_h"}, {&step_w, "step_w"}}) {
+                                   {&windows_h, "windows_h"}, {&windows_w, "windows_w"}, {&step_h, "step_h"}, {&step_w, "step_w"},
+                                   {&kernel_w, "kernel_w"}, {&stride_w, "stride_w"}, {&pitch, "pitch"}}) {
             added.add(*value, add_int(name));
         }
         positive_zero = add_input<Expr>("positive_zero", element.factor);
@@ -81,6 +83,8 @@ public:
         } else if (window == Window::global) {
             Expr g = layout == Layout::nchw ? gradient(0, 0, v.c, v.n) : gradient(v.c, 0, 0, v.n);
             sum(v.order(layout)) = divided(share(g, 0, 0));
+        } else if (window == Window::lines) {
+            sum(v.order(layout)) = line_sum();
         } else if (on_device()) {
             many = windows_sum(false);
             sum(v.order(layout)) = divided(many.sum(v.arguments(layout)));
@@ -112,6 +116,9 @@ public:
             schedule_fixed();
         } else if (window == Window::global) {
             nhwc ? schedule_channels(output) : schedule_row(output);
+        } else if (window == Window::lines) {
+            output.never_partition_all();
+            get_pipeline().add_custom_lowering_pass(new GradientLines(element_type(), vector, masked_loads()));
         } else {
             for (Stage stage : {output.specialize(is_few() && uniform == 1), output.specialize(is_few()), Stage(output)}) {
                 nhwc ? schedule_channels(stage) : schedule_row(stage);
@@ -167,6 +174,20 @@ private:
         // strict_float: else LLVM makes x * (1 / d) an x / d in what is left of a row, or of the channels, and bits depend on the shares.
         Expr scaled = sum * select(uniform == 1, cast(element.factor, 1) / divisor, cast(element.factor, 1));
         return on_device() ? scaled : strict_float(scaled);
+    }
+
+    // Of elements of less than 32 bits they are loaded one by one before AVX-512.
+    bool masked_loads() const { return get_target().has_feature(Target::AVX512) || (get_target().has_feature(Target::AVX) && element_type().stored.bits() >= 32); }
+
+    Expr line_sum() {
+        _halide_user_assert(layout == Layout::nchw && element_type().sum == Float(32)) << "lines are planar, of floats\n";
+        const auto rows = output.dim(1), planes = output.dim(2);
+        // Whole planes come one after the other.
+        Expr planes_behind = select(planes.stride() == rows.extent() * rows.stride(), planes.min() + planes.extent() - 1 - v.c, 0);
+        Expr elements_behind = (rows.min() + rows.extent() - v.y) * rows.stride() + planes_behind * planes.stride();
+        return gradient_line_sum({input(0, 0, v.c, v.n), v.y, (*first_y)(0), (*end_y)(0), windows_h, (*divisor_y)(0), (*reciprocal)(0, 0), uniform,
+                                  1.0f / ((*divisor_y)(0) * (*divisor_x)(0)), *positive_zero, pitch, kernel_w, stride_w, pad_left,
+                                  output.dim(0).extent() / pitch, input.dim(0).extent() / pitch, input.dim(1).stride(), elements_behind});
     }
 
     // Windows known at run time, in blocks of 8 x 2: see runtime_window_sum.
@@ -330,7 +351,7 @@ private:
     }
 
     Expr kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, border;
-    Expr uniform, windows_h, windows_w, step_h, step_w;
+    Expr uniform, windows_h, windows_w, step_h, step_w, pitch;
     WindowAxis axis_x, axis_y;
     AddedInputs added;
     DeviceArguments device;

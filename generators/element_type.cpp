@@ -29,8 +29,9 @@ Type stored_type(const std::string &dtype) {
 }
 
 Expr bits32(uint32_t bits) { return Internal::make_const(UInt(32), static_cast<uint64_t>(bits)); }
-Expr float_of_bits(const Expr &bits) { return reinterpret<float>(bits); }
-Expr bits_of_float(const Expr &value) { return reinterpret<uint32_t>(value); }
+Expr reinterpreted(const Type &type, const Expr &e) { return reinterpret(type.with_lanes(e.type().lanes()), e); }
+Expr float_of_bits(const Expr &bits) { return reinterpreted(Float(32), bits); }
+Expr bits_of_float(const Expr &value) { return reinterpreted(UInt(32), value); }
 
 // As runtime/half_floats.hpp, which tests hold against all words.
 Expr float_of_half(const Expr &word) {
@@ -45,7 +46,7 @@ Expr half_of_float(const Expr &value) {
     Expr nan = ((magnitude >> 13) & bits32(0x1ffu)) | bits32(0x7e00u);
     Expr denormal = bits_of_float(strict_float(float_of_bits(magnitude) + 0.5f)) - bits32(0x3f000000u);
     Expr normal = (magnitude - bits32(112u << 23) + bits32(0xfffu) + ((magnitude >> 13) & bits32(1u))) >> 13;
-    Expr half = select(signless > 0x7f800000, nan, signless >= 0x47800000, bits32(0x7c00u), signless < 0x38800000, denormal, normal);
+    Expr half = select(signless > 0x7f800000, nan, signless >= 0x47800000, Internal::make_const(bits.type(), 0x7c00), signless < 0x38800000, denormal, normal);
     return u16(sign | half);
 }
 
@@ -89,17 +90,17 @@ ElementType::ElementType(const std::string &dtype, int fixed_taps, const Target 
 
 Expr ElementType::widened(const Expr &element, const Expr &zero) const {
     switch (format_) {
-    case Format::half: return native_halves_ ? cast<float>(reinterpret<float16_t>(element)) : float_of_half(element);
+    case Format::half: return native_halves_ ? f32(reinterpreted(Float(16), element)) : float_of_half(element);
     case Format::bfloat16: return float_of_bfloat(element);
-    default: return real_means_ ? cast(sum, element) - cast(sum, zero) : cast(sum, element);
+    default: return real_means_ ? cast(sum, element) - cast(sum, zero) : cast(sum.with_lanes(element.type().lanes()), element);
     }
 }
 
 Expr ElementType::rounded(const Expr &mean) const {
     switch (result_format_) {
-    case Format::half: return native_halves_ ? reinterpret<uint16_t>(cast<float16_t>(mean)) : half_of_float(mean);
+    case Format::half: return native_halves_ ? reinterpreted(UInt(16), f16(mean)) : half_of_float(mean);
     case Format::bfloat16: return bfloat_of_float(mean);
-    default: return cast(result, mean);
+    default: return cast(result.with_lanes(mean.type().lanes()), mean);
     }
 }
 

@@ -20,7 +20,6 @@ namespace {
 
 constexpr char kLineWindow[] = "halpool_line_window";
 
-constexpr int kBlock = kSeparableBlock;
 constexpr int kChunk = 4, kSharedChunk = 2;  // vectors whose sums are added side by side; that four rows of windows share
 
 // For vectors that lie inside a row: without what keeps the last one inside.
@@ -98,41 +97,6 @@ private:
 
     Expr argument(int which) const { return arguments_[static_cast<std::size_t>(which - kInputW)]; }
 
-    // `count` taps, of a known number or in blocks of kBlock.
-    static Expr chain(int count, const std::function<Expr(int)> &tap) {
-        Expr sum = tap(0);
-        for (int t = 1; t < count; ++t) sum = plus(sum, tap(t));
-        return sum;
-    }
-    static Stmt in_blocks(int lanes, const Expr &count, const std::function<Expr(Expr)> &tap, const std::function<Stmt(Expr)> &put) {
-        const Local sum("sum", lanes), block("block", lanes);
-        const auto add = [&](const Local &to, const Expr &from, const Expr &taps) { return loop("tap", taps, [&](const Expr &t) { return to.add(tap(from + t)); }); };
-        const Stmt one = Block::make(sum.zero(), add(sum, 0, count));
-        // Whole blocks are straight code: a loop over taps costs as much as they do.
-        const Stmt several = Block::make({sum.zero(),
-                                          loop("taps", count / kBlock, [&](const Expr &b) { return sum.add(chain(kBlock, [&](int t) { return tap(b * kBlock + t); })); }),
-                                          block.zero(), add(block, count / kBlock * kBlock, count % kBlock), sum.add(block.load(0, lanes))});
-        return sum.within(block.within(Block::make(if_else(count <= kBlock, one, several), put(sum.load(0, lanes)))));
-    }
-
-    // Visits the floats of a row that lie below the windows, so many vectors at once: body(their place behind the first of them, lanes).
-    Stmt floats(int vectors_together, const std::function<Stmt(Expr, int)> &body) const {
-        const auto vectors = [&](int lanes, const Expr &from) {
-            return loop("vector", (inside_ - from + lanes - 1) / lanes, [&](const Expr &vector) {
-                Sequence s;
-                const Expr at = s.let("at", min(from + vector * lanes, inside_ - lanes));
-                s.add(body(at, lanes));
-                return s.done();
-            });
-        };
-        const int together = vectors_together * lanes_;
-        Stmt wide = Block::make(loop("chunk", inside_ / together, [&](const Expr &chunk) { return body(chunk * together, together); }),
-                                vectors(lanes_, inside_ / together * together));
-        Stmt narrow = vectors(1, 0);
-        if (lanes_ > kNarrow) narrow = if_else(inside_ >= kNarrow, vectors(kNarrow, 0), narrow);
-        return if_else(inside_ >= lanes_, wide, narrow);
-    }
-
     Expr first_input_row(const Expr &output_row) const {
         return substitute(rows_->name, rows_->min + output_row, row_) * argument(kStrideRows) - argument(kPadRows);
     }
@@ -147,11 +111,11 @@ private:
         const Expr from = s.let("from", clamp(-y, 0, kernel_h_)), count = s.let("rows", clamp(height_ - y, from, kernel_h_) - from);
         const Expr place = s.let("place", base_ + (y + from) * row_pitch_ + first_), target = s.let("to", to + lead_);
         const auto tap = [&](const Expr &at, const Expr &row, int lanes) { return input(place + at + row * row_pitch_, lanes); };
-        Stmt result = floats(kChunk, [&](const Expr &at, int lanes) {
-            return in_blocks(lanes, count, [&](const Expr &t) { return tap(at, t, lanes); }, [&](const Expr &sum) { return line_.store(target + at, sum); });
+        Stmt result = each_vector(inside_, lanes_, kChunk, [&](const Expr &at, int lanes) {
+            return sum_in_blocks(lanes, count, [&](const Expr &t) { return tap(at, t, lanes); }, [&](const Expr &sum) { return line_.store(target + at, sum); });
         });
         for (int known : {7, 5, 4, 3, 2, 1}) {
-            const Stmt variant = floats(kChunk, [&](const Expr &at, int lanes) {
+            const Stmt variant = each_vector(inside_, lanes_, kChunk, [&](const Expr &at, int lanes) {
                 return line_.store(target + at, chain(known, [&](int t) { return tap(at, t, lanes); }));
             });
             result = if_else(count == known, variant, result);
@@ -179,7 +143,7 @@ private:
             return put(at, [&](int i) { return plus(with_all(of_two(i < 2 ? Expr(1) : kernel)), tap(at, i == 0 ? Expr(0) : i == 1 ? kernel : i == 2 ? Expr(2) : kernel + 2, lanes)); });
         };
         const auto variant = [&](int known) {
-            return floats(kSharedChunk, [&](const Expr &at, int lanes) {
+            return each_vector(inside_, lanes_, kSharedChunk, [&](const Expr &at, int lanes) {
                 const auto taps = [&](int from, int count) { return chain(count, [&](int t) { return tap(at, from + t, lanes); }); };
                 if (stride == 1 && known >= together) return of_stride_1(at, known == together - 1 ? Expr() : taps(together - 1, known - together + 1), known, lanes);
                 // The rows of one stride after another.
@@ -192,8 +156,8 @@ private:
         };
         Stmt result = otherwise;
         if (stride == 1) {
-            const Stmt any = floats(kSharedChunk, [&](const Expr &at, int lanes) {
-                return in_blocks(lanes, kernel_h_ - (together - 1), [&](const Expr &t) { return tap(at, t + (together - 1), lanes); },
+            const Stmt any = each_vector(inside_, lanes_, kSharedChunk, [&](const Expr &at, int lanes) {
+                return sum_in_blocks(lanes, kernel_h_ - (together - 1), [&](const Expr &t) { return tap(at, t + (together - 1), lanes); },
                                  [&](const Expr &all) { return of_stride_1(at, all, kernel_h_, lanes); });
             });
             result = if_else(kernel_h_ >= 4, any, result);
@@ -257,7 +221,7 @@ private:
         const auto spread = [&](const Expr &pitch) {
             const int lanes = lanes_ * kChunk;
             return loop("sums", (starts_ + lanes - 1) / lanes, [&](const Expr &chunk) {
-                return in_blocks(lanes, kernel_w_, [&](const Expr &t) { return line_.load(at + chunk * lanes + t * pitch, lanes); },
+                return sum_in_blocks(lanes, kernel_w_, [&](const Expr &t) { return line_.load(at + chunk * lanes + t * pitch, lanes); },
                                  [&](const Expr &sum) { return sums_.store(chunk * lanes, sum); });
             });
         };
@@ -270,7 +234,7 @@ private:
                         const Expr first = at + pixel * step + vector * lanes;
                         const auto tap = [&](const Expr &t) { return line_.load(first + t * pitch_, lanes); };
                         const auto put = [&](const Expr &sum) { return sums_.store(pixel * pitch_ + vector * lanes, sum); };
-                        return known > 0 ? put(chain(known, tap)) : in_blocks(lanes, kernel_w_, tap, put);
+                        return known > 0 ? put(chain(known, tap)) : sum_in_blocks(lanes, kernel_w_, tap, put);
                     });
                 });
             };
@@ -324,7 +288,6 @@ private:
         return s.done();
     }
 
-    static constexpr int kNarrow = 4;
     static constexpr int kUnzipped[] = {0, 1, 4, 5, 2, 3, 6, 7};
     const For *rows_;
     Stmt body_;

@@ -1,5 +1,7 @@
 #include "statements.hpp"
 
+#include "pool_algorithm.hpp"
+
 #include <utility>
 
 using namespace Halide;
@@ -108,6 +110,41 @@ Stmt if_else(const Expr &condition, const Stmt &then, const Stmt &otherwise) { r
 Stmt loop(const char *name, const Expr &count, const std::function<Stmt(Expr)> &body) {
     const std::string unique = unique_name(name);
     return For::make(unique, 0, max(count, 0), ForType::Serial, Partition::Never, DeviceAPI::None, body(Variable::make(Int(32), unique)));
+}
+
+Expr chain(int count, const std::function<Expr(int)> &tap) {
+    Expr sum = tap(0);
+    for (int t = 1; t < count; ++t) sum = plus(sum, tap(t));
+    return sum;
+}
+
+Stmt sum_in_blocks(int lanes, const Expr &count, const std::function<Expr(Expr)> &tap, const std::function<Stmt(Expr)> &put) {
+    constexpr int kBlock = kSeparableBlock;
+    const Local sum("sum", lanes), block("block", lanes);
+    const auto add = [&](const Local &to, const Expr &from, const Expr &taps) { return loop("tap", taps, [&](const Expr &t) { return to.add(tap(from + t)); }); };
+    const Stmt one = Block::make(sum.zero(), add(sum, 0, count));
+    // Whole blocks are straight code: a loop over taps costs as much as they do.
+    const Stmt several = Block::make({sum.zero(),
+                                      loop("taps", count / kBlock, [&](const Expr &b) { return sum.add(chain(kBlock, [&](int t) { return tap(b * kBlock + t); })); }),
+                                      block.zero(), add(block, count / kBlock * kBlock, count % kBlock), sum.add(block.load(0, lanes))});
+    return sum.within(block.within(Block::make(if_else(count <= kBlock, one, several), put(sum.load(0, lanes)))));
+}
+
+Stmt each_vector(const Expr &count, int lanes, int together, const std::function<Stmt(Expr, int)> &body) {
+    const auto vectors = [&](int width, const Expr &from) {
+        return loop("vector", (count - from + width - 1) / width, [&](const Expr &vector) {
+            Sequence s;
+            const Expr at = s.let("at", min(from + vector * width, count - width));
+            s.add(body(at, width));
+            return s.done();
+        });
+    };
+    const int chunk_lanes = together * lanes;
+    Stmt wide = Block::make(loop("chunk", count / chunk_lanes, [&](const Expr &chunk) { return body(chunk * chunk_lanes, chunk_lanes); }),
+                            vectors(lanes, count / chunk_lanes * chunk_lanes));
+    Stmt narrow = vectors(1, 0);
+    if (lanes > kNarrow) narrow = if_else(count >= kNarrow, vectors(kNarrow, 0), narrow);
+    return if_else(count >= lanes, wide, narrow);
 }
 
 }  // namespace halpool

@@ -56,10 +56,17 @@ struct Local : Floats {
 
 // In this order and no other: bits do not depend on what LLVM shares.
 Halide::Expr plus(const Halide::Expr &a, const Halide::Expr &b);
+Halide::Expr chain(int count, const std::function<Halide::Expr(int)> &tap);
 Halide::Expr round_up(const Halide::Expr &value, const Halide::Expr &to);
 Halide::Internal::Stmt if_else(const Halide::Expr &condition, const Halide::Internal::Stmt &then,
                                const Halide::Internal::Stmt &otherwise = Halide::Internal::Stmt());
 Halide::Internal::Stmt loop(const char *name, const Halide::Expr &count, const std::function<Halide::Internal::Stmt(Halide::Expr)> &body);
+// put(the sum of `count` taps, in blocks of kSeparableBlock).
+Halide::Internal::Stmt sum_in_blocks(int lanes, const Halide::Expr &count, const std::function<Halide::Expr(Halide::Expr)> &tap, const std::function<Halide::Internal::Stmt(Halide::Expr)> &put);
+// Visits `count` floats in vectors, `together` of them at once as long as there are so many, the last one moved back to where it fits,
+// or narrower ones: body(place, lanes).
+Halide::Internal::Stmt each_vector(const Halide::Expr &count, int lanes, int together, const std::function<Halide::Internal::Stmt(Halide::Expr, int)> &body);
+constexpr int kNarrow = 4;  // lanes where a vector does not fit, and again 1
 
 }  // namespace halpool
 

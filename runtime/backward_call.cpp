@@ -27,9 +27,10 @@ BackwardCall::BackwardCall(const Problem &problem, const KernelRow &row)
       streams_(row.streams),
       element_(*problem.output.dtype),
       alignment_bytes_(static_cast<std::uintptr_t>(row.alignment) * element_.bytes),
-      layout_(row.layout),
+      layout_(row.window == WindowClass::lines ? KernelLayout::nchw : row.layout),
+      pitch_(row.window == WindowClass::lines && row.layout == KernelLayout::nhwc ? narrow(problem.input.shape[1]) : 1),
       reads_beside_rows_(row.layout == KernelLayout::nchw && row.window == WindowClass::fixed),
-      divisors_(problem, factors_of(row.dtype, false), 1, row.needs_reciprocal, row.window == WindowClass::fixed) {
+      divisors_(problem, factors_of(row.dtype, false), pitch_, row.needs_reciprocal, row.window == WindowClass::fixed) {
     const auto &in = problem.input.shape, &out = problem.output.shape;
     std::int64_t out_h = out[2], out_w = out[3];
     if (row.window == WindowClass::global) {  // the plane as one row
@@ -37,15 +38,16 @@ BackwardCall::BackwardCall(const Problem &problem, const KernelRow &row)
         out_h = 1;
     }
     const bool nhwc = layout_ == KernelLayout::nhwc;
-    const std::int64_t planes = in[0] * in[1];
-    input_dimensions_ = nhwc ? dense({in[1], in[3], in[2], in[0]}) : dense({in[3], in[2], planes, 1});
-    output_dimensions_ = nhwc ? dense({in[1], out_w, out_h, in[0]}) : dense({out_w, out_h, planes, 1});
+    const std::int64_t planes = in[0] * in[1] / pitch_;
+    input_dimensions_ = nhwc ? dense({in[1], in[3], in[2], in[0]}) : dense({in[3] * pitch_, in[2], planes, 1});
+    output_dimensions_ = nhwc ? dense({in[1], out_w, out_h, in[0]}) : dense({out_w * pitch_, out_h, planes, 1});
     outer_ = nhwc ? in[0] : planes;
     rows_ = out_h;
     channels_ = nhwc ? in[1] : 1;
     most_outer_ = kMostElements / std::max<std::int64_t>(input_dimensions_[nhwc ? 3 : 2].stride, output_dimensions_[nhwc ? 3 : 2].stride);
-    shares_ = Shares(outer_, rows_, std::max(row.tile_rows, 1), channels_);
+    shares_ = Shares(outer_, rows_, row.window == WindowClass::lines ? kLineRows : std::max(row.tile_rows, 1), channels_);
     padding_ = {narrow(problem.y.pad_begin), narrow(problem.x.pad_begin)};
+    window_ = {narrow(problem.x.kernel), narrow(problem.x.stride)};
     if (row.window != WindowClass::global) {
         x_.fill(problem.x, out_w, in[3]);
         y_.fill(problem.y, out_h, in[2]);
@@ -135,6 +137,9 @@ int BackwardCall::enter(const void *input, void *output, const Box &box, Border 
     arguments[kWindowsW] = &x_.most;
     arguments[kStepH] = &y_.step;
     arguments[kStepW] = &x_.step;
+    arguments[kBackwardKernelW] = &window_[0];
+    arguments[kBackwardStrideW] = &window_[1];
+    arguments[kBackwardPitch] = &pitch_;
     arguments[kBackwardPositiveZero] = &positive_zero_;
     arguments[kFirstX] = &x_.first_buffer;
     arguments[kEndX] = &x_.end_buffer;

@@ -39,13 +39,15 @@ private:
     bool streams_;
     const DTypeFacts &element_;
     std::uintptr_t alignment_bytes_;  // of the output
-    KernelLayout layout_;
+    KernelLayout layout_;  // to the kernel
+    std::int32_t pitch_;   // WindowClass::lines: floats from a column to the next
     bool reads_beside_rows_;  // what lies beside the input's rows is read and masked, where it is memory of the tensor
     std::int64_t most_outer_;
     std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them
     std::int64_t clamped_head_ = 0, clamped_tail_ = 0;  // rows of the first and the last plane beside which nothing may be read
     std::array<KernelDimension, 4> input_dimensions_, output_dimensions_;
     std::array<std::int32_t, 2> padding_;  // top, left
+    std::array<std::int32_t, 2> window_;   // its columns, and the stride along them
     Windows x_, y_;
     Divisors divisors_;
     Shares shares_;

@@ -121,8 +121,15 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     if (row.window == WindowClass::separable && p.x.stride > row.stride_w) {
         return text("takes horizontal strides of at most ", row.stride_w);
     }
-    if (row.window == WindowClass::lines && p.x.kernel * (nhwc ? p.input.shape[1] : 1) > kLineFloats) {
+    const bool backward = same_name(row.op, "avg_pool2d_backward");
+    if (row.window == WindowClass::lines && !backward && p.x.kernel * (nhwc ? p.input.shape[1] : 1) > kLineFloats) {
         return text("takes windows of at most ", kLineFloats, " floats a row");
+    }
+    if (row.window == WindowClass::lines && backward) {
+        if (!nhwc && (p.x.stride < 2 || p.x.stride > kMostPlanarStride)) return text("takes horizontal strides of 2 to ", kMostPlanarStride, " only");
+        // A piece of a row, with room for a vector, or a pixel, and what its elements share with those before.
+        const std::int64_t floats = nhwc ? p.input.shape[1] : 1, others = (p.x.kernel - 1) / p.x.stride + 3;
+        if (floats > kGradientLineFloats / others) return text("takes at most ", kGradientLineFloats / others, " channels of such windows");
     }
     if (row.window == WindowClass::large) {
         if (p.y.stride > row.stride_h || p.x.stride > row.stride_w) {
@@ -208,7 +215,19 @@ std::string preference_objection(const KernelRow &row, const Problem &p, const D
         const bool others_are_slower = !nhwc && std::max(p.y.kernel, p.x.kernel) > kLineKernel;
         if (!by_blocks && !others_are_slower) return text("is slow below ", least, " strides a window");
     }
-    if (row.window == WindowClass::lines && nhwc) {
+    const bool backward = same_name(row.op, "avg_pool2d_backward");
+    // Others are summed by lines, which f64 has not.
+    if (row.window == WindowClass::fixed && backward && !same_name(row.dtype, "f64") && (p.output.shape[3] % row.stride_w != 0 || p.output.shape[3] / row.stride_w < row.lanes)) {
+        return text("is slow for rows of fewer than ", row.lanes, " whole strides");
+    }
+    if (row.streams && backward && nhwc && ((p.y.kernel - 1) / p.y.stride > 1 || (p.x.kernel - 1) / p.x.stride > 1)) return "is slow for more than 2 windows over an element along an axis";
+    if (row.window == WindowClass::lines && backward) {
+        if (p.y.stride == 1 && p.x.stride == 1) return "is slow for windows of stride 1";
+        constexpr std::int64_t kMostWindows = 8;  // over an element, along an axis
+        for (const Axis &axis : {p.y, p.x}) {
+            if ((axis.kernel - 1) / axis.stride >= kMostWindows) return text("is slow above ", kMostWindows, " strides a window");
+        }
+    } else if (row.window == WindowClass::lines && nhwc) {
         const ChannelsLastCost cost(p);
         if (cost.lines >= cost.taps) return text("is slow for so few taps of ", p.input.shape[1], " channels");
     }

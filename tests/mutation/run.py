@@ -25,6 +25,7 @@ ALGORITHM, SCHEDULE, GENERATOR = "generators/pool_algorithm.cpp", "generators/cp
     "generators/avg_pool2d_generator.cpp"
 WALK, LARGE, DENSE = "generators/window_walk.cpp", "generators/large_window.cpp", "generators/dense_columns.cpp"
 LINES, TAPS = "generators/line_window.cpp", "generators/tap_window.cpp"
+STATEMENTS, GRADIENT_LINES = "generators/statements.cpp", "generators/gradient_lines.cpp"
 DIVISORS, BACKWARD_CALL, PROBLEM = "runtime/divisors.cpp", "runtime/backward_call.cpp", "runtime/problem.cpp"
 ELEMENT, BACKWARD = "generators/element_type.cpp", "generators/avg_pool2d_backward_generator.cpp"
 CONVENTION = "include/halpool/internal/kernel_convention.h"
@@ -110,10 +111,10 @@ MUTATIONS = [
     ("lines: padding before a row is not zeroed", LINES, "Block::make(zeros(at, lead_), zeros(at + behind, line_pitch_ - behind))",
      "zeros(at + behind, line_pitch_ - behind)"),
     ("lines: padding behind a row is not zeroed", LINES, "Block::make(zeros(at, lead_), zeros(at + behind, line_pitch_ - behind))", "zeros(at, lead_)"),
-    ("lines: the last vector of a row is not moved back", LINES, "min(from + vector * lanes, inside_ - lanes)", "from + vector * lanes"),
+    ("lines: the last vector of a row is not moved back", STATEMENTS, "min(from + vector * width, count - width)", "from + vector * width"),
     ("lines: a row too many is added", LINES, "clamp(height_ - y, from, kernel_h_) - from);\n        const Expr place",
      "clamp(height_ + 1 - y, from, kernel_h_) - from);\n        const Expr place"),
-    ("lines: the last block of taps is dropped", LINES, "add(block, count / kBlock * kBlock, count % kBlock)", "add(block, count / kBlock * kBlock, 0)"),
+    ("lines: the last block of taps is dropped", STATEMENTS, "add(block, count / kBlock * kBlock, count % kBlock)", "add(block, count / kBlock * kBlock, 0)"),
     ("lines: rows that are summed together reach beyond the plane", LINES, "y >= 0 && y + kernel_h_ + (count - 1) * argument(kStrideRows) <= height_", "y >= 0 && y + kernel_h_ <= height_"),
     ("lines: of rows summed together the last one takes the third's", LINES, "i == 2 ? Expr(2) : kernel + 2", "Expr(2)"),
     ("lines: pixels that are picked forget the stride", LINES, "at + pixel * step + vector * lanes", "at + pixel * pitch_ + vector * lanes"),
@@ -142,7 +143,7 @@ MUTATIONS = [
     ("superset: the backward pass takes windows between", BACKWARD_CALL, "step = narrow(window_step(axis));", "step = 1;"),
     ("superset: the odd one of SAME is on the other side", WINDOW, "return {upper ? total / 2 : total - total / 2,", "return {upper ? total - total / 2 : total / 2,"),
     ("superset: the full window is clipped", PROBLEM, "case HALPOOL_DIVISOR_WINDOW_FULL: problem.rule = DivisorRule::fixed;", "case HALPOOL_DIVISOR_WINDOW_FULL: problem.rule = DivisorRule::count_include_pad;"),
-    ("quantized: padding is not zero", ELEMENT, "real_means_ ? cast(sum, element) - cast(sum, zero) : cast(sum, element)", "cast(sum, element)"),
+    ("quantized: padding is not zero", ELEMENT, "real_means_ ? cast(sum, element) - cast(sum, zero) :", "real_means_ ? cast(sum, element) :"),
     ("quantized: means are truncated", ELEMENT, "cast<int>(round(clamp(mean, -1024.0f, 1024.0f)))", "cast<int>(clamp(mean, -1024.0f, 1024.0f))"),
     ("quantized: the output's zero point is forgotten", CALL, "output_zero_(problem.output_zero)", "output_zero_(0)"),
     ("quantized: divisors know no scale", DIVISORS, "static_cast<double>(factor) / p.scale", "static_cast<double>(factor)"),
@@ -166,6 +167,14 @@ MUTATIONS = [
     ("backward: the forward pass keeps its padding", PROBLEM, "axis.pad_end = axis.reach() - 1 - axis.pad_end;", "axis.pad_end = axis.reach() - axis.pad_end;"),
     ("backward: windows with divisors of their own have one", PROBLEM, "rule != DivisorRule::valid_taps || inside;", "true;"),
     ("backward: fixed windows forget the phase", BACKWARD, "covers = covers && phase_x + i * sw < kw;", "covers = covers;"),
+    ("backward: lines of a piece begin with what the last one left", GRADIENT_LINES, "p.add(zeros(-lanes_, (lead_ + 2 * lanes_ - 1) / lanes_));", ""),
+    ("backward: lines keep what lies behind the last window", GRADIENT_LINES, "- lead_ - inside_ + lanes_ - 1) / lanes_ + 2));", "- lead_ - inside_ + lanes_ - 1) / lanes_ * 0));"),
+    ("backward: rows under other windows take the line of the row above", GRADIENT_LINES, "table(kEndRow, above) != windows_end,", "false,"),
+    ("backward: vectors run over the end of the output", GRADIENT_LINES, "vectors * outputs <= substitute(rows_->name, row, args_[kElementsBehind])", "const_true()"),
+    ("backward: by lines, vectors run over the end of the output", GRADIENT_LINES, "select(vectors * outputs <= behind_, vectors, count / outputs)", "vectors"),
+    ("backward: windows beside the first are not masked", GRADIENT_LINES, "clamp((lanes_ - 1 - base - lowest) / lanes_, 0, vectors)", "0"),
+    ("backward: pixels of a window's rest have no window more", GRADIENT_LINES, "write(result(one_more), begin, min(end, rest_))", "write(result(sum), begin, min(end, rest_))"),
+    ("backward: lines of pieces do not overlap", GRADIENT_LINES, "kGradientLineFloats / pitch_ - before_ - 2", "kGradientLineFloats / pitch_ - 1"),
     ("backward: a row before the first is read", BACKWARD_CALL, "last(head) - before <= 0) ++head;", "last(head) - before < 0) ++head;"),
     ("backward: the windows of a block's end are added twice", BACKWARD, "(block_y * kBlockH + stages.taps.y) * step_h;", "(block_y + stages.taps.y) * step_h;"),
     ("taps: a column too many at the end of a row", TAPS, "clamp(width_ - left, from, kernel_w_)", "clamp(width_ + 1 - left, from, kernel_w_)"),

@@ -123,6 +123,9 @@ enum BackwardKernelArgument : int {
     kWindowsW,
     kStepH,                // int32: from one of them to the next
     kStepW,
+    kBackwardKernelW,      // int32: a window's columns, and from one window to the next
+    kBackwardStrideW,
+    kBackwardPitch,        // int32: WindowClass::lines: floats from a column to the next
     kBackwardPositiveZero, // factor
     kFirstX,               // KernelBuffer int32[output width]: the first window over a column, and the one behind the last
     kEndX,
@@ -135,7 +138,7 @@ enum BackwardKernelArgument : int {
     kBackwardKernelArgumentCount
 };
 inline constexpr const char *kBackwardKernelArgumentNames[kBackwardKernelArgumentCount] = {
-    "user_context", "input",   "pad_top", "pad_left", "border", "uniform",   "windows_h", "windows_w",  "step_h", "step_w", "positive_zero",
+    "user_context", "input",   "pad_top", "pad_left", "border", "uniform",   "windows_h", "windows_w",  "step_h", "step_w", "kernel_w", "stride_w", "pitch", "positive_zero",
     "first_x",      "end_x",   "first_y", "end_y",    "divisor_x", "divisor_y", "reciprocal", "output"};
 
 // Channels of a block of a channels-last device kernel whose threads are channels x something (separable, global).
@@ -180,6 +183,9 @@ inline constexpr int kLeastBlocks = 4;
 // WindowClass::lines. To the kernel rows are lines of floats, planar: channels-last ones are columns of kPitch floats, all the
 // channels. At most kLineFloats of a line lie below the output columns of one call, and calls begin at multiples of kLineRows.
 inline constexpr int kLineFloats = 3968, kLineRows = 4, kLineKernel = 64;  // the largest kernel
+// In the backward pass, by generators/gradient_lines.cpp: the windows over a piece of a row of the output lie in a line of so many floats;
+// planar windows have strides up to this along x.
+inline constexpr int kGradientLineFloats = 8448, kMostPlanarStride = 4;
 
 // What generators/ and the runtime both conclude of a fixed window. Planar ones that overlap along a row walk down the plane
 // (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow); bytes with masked

@@ -1,0 +1,365 @@
+#include "gradient_lines.hpp"
+
+#include "lowered_ir.hpp"
+#include "statements.hpp"
+
+#include <halpool/internal/kernel_convention.h>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace Halide;
+using namespace Halide::Internal;
+
+namespace halpool {
+namespace {
+
+constexpr char kGradientLine[] = "halpool_gradient_line";
+constexpr int kChunk = 4;       // vectors that are computed side by side
+constexpr int kSlackVectors = 8;  // that may be read behind a line, or before it
+constexpr int kMostKnown = 3;   // whole strides of a window that have code of their own
+
+enum Argument {
+    kPlane, kRow, kFirstRow, kEndRow, kMostRows, kDivisor, kReciprocal, kUniform, kScale, kPositiveZero, kPitch, kKernel, kStride, kPad, kColumns,
+    kWindows, kRowPitch, kElementsBehind, kArguments
+};
+
+// Planar windows whose rows need no line; padding: modulo the stride.
+struct Known {
+    int stride, kernel, padding;
+    // Windows over a stride's place: the last one, counted from where the stride begins, and how many.
+    int last(int place) const { return (place + padding) / stride; }
+    int count(int place) const {
+        const int phase = (place + padding) % stride;
+        return phase < kernel ? (kernel - phase + stride - 1) / stride : 0;
+    }
+};
+constexpr Known kKnown[] = {{2, 2, 0}, {2, 3, 0}, {2, 3, 1}, {2, 4, 0}, {2, 4, 1}, {2, 5, 0}, {2, 5, 1}, {3, 3, 0}, {3, 5, 0}, {3, 5, 1}, {3, 5, 2}, {4, 4, 0}};
+constexpr int kMostKnownRows = 3;  // windows over a row
+
+class FindStore : public IRGraphVisitor {
+public:
+    const Store *store = nullptr;
+
+private:
+    using IRGraphVisitor::visit;
+    void visit(const Store *found) override { store = found; }
+};
+
+// The code for one loop over rows.
+class Emitter {
+public:
+    Emitter(const For *rows, const Stmt &body, const Call *mark, const ElementType &element, int lanes, bool masked_loads)
+        : rows_(rows), element_(element), lanes_(lanes), masked_loads_(masked_loads), args_(mark->args), line_("line", kGradientLineFloats + 2 * kSlackVectors * lanes) {
+        const For *columns = body.as<For>();
+        FindStore found;
+        body.accept(&found);
+        _halide_user_assert(columns && found.store) << "a row's columns must be written one by one\n";
+        store_ = found.store;
+        output_ = substitute(columns->name, columns->min, store_->index);
+        line_.begin = kSlackVectors * lanes;
+    }
+
+    Stmt emit() {
+        Sequence s;
+        pitch_ = s.let("pitch", args_[kPitch]);
+        stride_ = s.let("stride", args_[kStride]);
+        pad_ = s.let("pad", args_[kPad]);
+        columns_ = s.let("columns", args_[kColumns]);
+        row_pitch_ = s.let("row_pitch", args_[kRowPitch]);
+        windows_ = s.let("windows", args_[kWindows]);
+        wholes_ = s.let("wholes", args_[kKernel] / stride_);
+        rest_ = s.let("rest", args_[kKernel] % stride_);
+        before_ = s.let("before", (args_[kKernel] - 1) / stride_);
+        scale_ = s.let("scale", select(args_[kUniform] == 1, args_[kScale], 1.0f));
+        zero_ = s.let("positive_zero", args_[kPositiveZero]);
+        plane_ = s.let("plane", load_of(kPlane)->index);
+        Stmt any = by_lines();
+        if (masked_loads_) {
+            Stmt known;
+            for (const Known &k : kKnown) {
+                const Expr is_this = stride_ == k.stride && args_[kKernel] == k.kernel && pad_ % k.stride == k.padding;
+                known = if_else(is_this, if_else(args_[kUniform] == 1, in_registers(k, true), in_registers(k, false)), known.defined() ? known : any);
+            }
+            any = if_else(pitch_ == 1 && args_[kMostRows] <= kMostKnownRows, known, any);
+        }
+        s.add(any);
+        return s.done();
+    }
+
+private:
+    Stmt by_lines() {
+        Sequence s;
+        // Pieces of rows of which the line holds all windows, planar of whole vectors; the selector made sure that one window fits.
+        const Expr all = s.let("all", (columns_ - 1 + pad_ % stride_) / stride_ + 1);
+        const Expr fitting = s.let("fitting", kGradientLineFloats / pitch_ - before_ - 2);
+        const Expr whole = s.let("whole", select(pitch_ == 1, fitting / lanes_ * lanes_, fitting));
+        const Expr piece_columns = s.let("piece_columns", select(all <= fitting, columns_, whole * stride_));
+        const Expr pieces = s.let("pieces", (columns_ + piece_columns - 1) / piece_columns);
+        s.add(loop("piece", pieces, [&](const Expr &piece) {
+            Sequence p;
+            x_begin_ = p.let("x_begin", piece * piece_columns);
+            x_end_ = p.let("x_end", min(x_begin_ + piece_columns, columns_));
+            from_ = p.let("from", (x_begin_ + pad_) / stride_ - before_);
+            to_ = p.let("to", (x_end_ - 1 + pad_) / stride_ + 1);
+            const Expr first = p.let("first", clamp(from_, 0, windows_)), end = p.let("end", clamp(to_, first, windows_));
+            first_ = p.let("first_float", first * pitch_);
+            inside_ = p.let("inside", (end - first) * pitch_);
+            lead_ = p.let("lead", (first - from_) * pitch_);
+            const auto zeros = [&](const Expr &at, const Expr &vectors) {
+                return loop("zeros", vectors, [&](const Expr &vector) { return line_.store(at + vector * lanes_, make_zero(Float(32, lanes_))); });
+            };
+            p.add(zeros(-lanes_, (lead_ + 2 * lanes_ - 1) / lanes_));
+            p.add(zeros(lead_ + inside_, ((to_ - from_) * pitch_ - lead_ - inside_ + lanes_ - 1) / lanes_ + 2));
+            p.add(loop("row", rows_->extent, [&](const Expr &i) {
+                Sequence r;
+                const Expr row = r.let("row", rows_->min + i);
+                const Expr windows_begin = r.let("first", table(kFirstRow, row)), windows_end = r.let("end", table(kEndRow, row));
+                const Expr above = max(row - 1, 0);
+                r.add(if_else(i == 0 || table(kFirstRow, above) != windows_begin || table(kEndRow, above) != windows_end,
+                              sums_along_y(windows_begin, windows_end - windows_begin)));
+                output_row_ = r.let("output", substitute(rows_->name, row, output_));
+                behind_ = r.let("behind", select(pieces == 1, substitute(rows_->name, row, args_[kElementsBehind]), 0));
+                r.add(if_else(pitch_ == 1, planar(), channels_last()));
+                return r.done();
+            }));
+            return p.done();
+        }));
+        return line_.within(s.done());
+    }
+
+    // Rows of windows that are known, without a line.
+    Stmt in_registers(const Known &known, bool uniform) const {
+        int lowest = 0, highest = 0;
+        for (int place = 0; place < known.stride; ++place) {
+            lowest = std::min(lowest, known.last(place) - known.count(place) + 1);
+            highest = std::max(highest, known.last(place));
+        }
+        const int outputs = known.stride * lanes_;
+        Sequence s;
+        const Expr base = s.let("base", pad_ / known.stride), vectors = s.let("vectors", (columns_ + outputs - 1) / outputs);
+        // Vectors of which all windows are there, and which end inside the row.
+        const Expr begin = s.let("begin", clamp((lanes_ - 1 - base - lowest) / lanes_, 0, vectors));
+        const Expr end = s.let("end", clamp(min((windows_ - base - highest) / lanes_, columns_ / outputs), begin, vectors));
+        const auto body = [&](int rows, const Expr &first_window, const Expr &vector, bool is_inside, bool masked_store) {
+            Sequence v;
+            const Expr mine = v.let("mine", vector * lanes_ + base);
+            std::vector<Expr> sums;
+            for (int window = lowest; window <= highest; ++window) {
+                const Expr at = mine + window;
+                const Expr is_there = is_inside ? const_true(lanes_) : Ramp::make(at, 1, lanes_) >= Broadcast::make(0, lanes_) && Ramp::make(at, 1, lanes_) < Broadcast::make(windows_, lanes_);
+                const auto read = [&](const Load *from, const Expr &index) {
+                    return Load::make(from->type.with_lanes(lanes_), from->name, Ramp::make(index, 1, lanes_), from->image, from->param, is_there, ModulusRemainder());
+                };
+                const auto tap = [&](int t) {
+                    const Expr row = first_window + t, gradient = element_.widened(read(load_of(kPlane), plane_ + row * row_pitch_ + at));
+                    if (uniform) return gradient;
+                    const Expr height_class = cast<int>(table(kDivisor, row)) - 1;
+                    return strict_float(gradient * read(load_of(kReciprocal), height_class * windows_ + at));
+                };
+                const Expr sum = rows == 0 ? make_zero(Float(32, lanes_)) : chain(rows, tap);
+                sums.push_back(v.let("sum", is_inside ? sum : select(is_there, sum, make_zero(Float(32, lanes_)))));
+            }
+            std::vector<Expr> values;
+            for (int place = 0; place < known.stride; ++place) {
+                const auto of = [&](int i) { return sums[static_cast<std::size_t>(known.last(place) - i - lowest)]; };
+                values.push_back(known.count(place) == 0 ? make_zero(Float(32, lanes_)) : chain(known.count(place), of));
+            }
+            const Expr first = vector * outputs;
+            v.add(store(first, result(Shuffle::make_interleave(values)), masked_store ? Ramp::make(first, 1, outputs) < Broadcast::make(columns_, outputs) : Expr()));
+            return v.done();
+        };
+        s.add(loop("row", rows_->extent, [&](const Expr &i) {
+            Sequence r;
+            const Expr row = r.let("row", rows_->min + i);
+            const Expr first = r.let("first", table(kFirstRow, row)), count = r.let("count", table(kEndRow, row) - first);
+            output_row_ = r.let("output", substitute(rows_->name, row, output_));
+            const Expr may_run_over = r.let("may_run_over", vectors * outputs <= substitute(rows_->name, row, args_[kElementsBehind]));
+            Stmt any;
+            for (int rows = 0; rows <= kMostKnownRows; ++rows) {
+                const auto ends = [&](bool masked_store) {
+                    return loop("vector", vectors - (end - begin), [&](const Expr &vector) { return body(rows, first, select(vector < begin, vector, vector + (end - begin)), false, masked_store); });
+                };
+                const Stmt all = Block::make(loop("vector", end - begin, [&](const Expr &vector) { return body(rows, first, begin + vector, true, false); }),
+                                             if_else(may_run_over, ends(false), ends(true)));
+                any = any.defined() ? if_else(count == rows, all, any) : all;
+            }
+            r.add(any);
+            return r.done();
+        }));
+        return s.done();
+    }
+
+    const Load *load_of(Argument which) const {
+        const Load *load = scalar(args_[which]).as<Load>();
+        _halide_user_assert(load) << "arguments from tables must be loads\n";
+        return load;
+    }
+    static Expr load_at(const Load *like, const Expr &index, int lanes) {
+        return Load::make(like->type.with_lanes(lanes), like->name, Floats::index(index, lanes), like->image, like->param, const_true(lanes), ModulusRemainder());
+    }
+    Expr table(Argument which, const Expr &i) const { return load_at(load_of(which), i, 1); }
+    static Expr wide(const Expr &e, int lanes) { return lanes == 1 ? e : Broadcast::make(e, lanes); }
+    // What the output holds of a sum: where all windows have one divisor, the sum is divided, else each window's gradient was.
+    Expr result(const Expr &sum) const {
+        const int lanes = sum.type().lanes();
+        return element_.rounded(plus(strict_float(sum * wide(scale_, lanes)), wide(zero_, lanes)));
+    }
+    Stmt store(const Expr &at, const Expr &value, const Expr &mask = Expr()) const {
+        const int lanes = value.type().lanes();
+        return Store::make(store_->name, value, Floats::index(output_row_ + at, lanes), store_->param, mask.defined() ? mask : const_true(lanes), ModulusRemainder());
+    }
+
+    // Step 1, of the windows' rows from `first` on.
+    Stmt sums_along_y(const Expr &first, const Expr &count) const {
+        Sequence s;
+        const Expr from = s.let("from", plane_ + first * row_pitch_ + first_);
+        const auto tap = [&](bool uniform, const Expr &at, const Expr &t, int lanes) {
+            const Expr gradient = element_.widened(load_at(load_of(kPlane), from + at + t * row_pitch_, lanes));
+            if (uniform) return gradient;
+            const Expr height_class = cast<int>(table(kDivisor, first + t)) - 1;
+            return strict_float(gradient * load_at(load_of(kReciprocal), height_class * (windows_ * pitch_) + first_ + at, lanes));
+        };
+        const auto of = [&](bool uniform) {
+            Stmt result = each_vector(inside_, lanes_, kChunk, [&](const Expr &at, int lanes) {
+                return sum_in_blocks(lanes, count, [&](const Expr &t) { return tap(uniform, at, t, lanes); }, [&](const Expr &sum) { return line_.store(lead_ + at, sum); });
+            });
+            for (int known : {3, 2, 1}) {
+                const Stmt variant = each_vector(inside_, lanes_, kChunk, [&](const Expr &at, int lanes) {
+                    return line_.store(lead_ + at, chain(known, [&](int t) { return tap(uniform, at, t, lanes); }));
+                });
+                result = if_else(count == known, variant, result);
+            }
+            return result;
+        };
+        s.add(if_else(args_[kUniform] == 1, of(true), of(false)));
+        return s.done();
+    }
+
+    // The sum of the windows over an element that has so many, the last of which is at `last` in the line.
+    Expr known_sum(int count, const Expr &last, int lanes) const {
+        if (count == 0) return make_zero(Float(32, lanes));
+        return chain(count, [&](int i) { return line_.load(last - i * pitch_, lanes); });
+    }
+    // Code for each number of whole strides that a window has: of(-1) for any.
+    Stmt by_wholes(int least, const std::function<Stmt(int)> &of) const {
+        Stmt result = of(-1);
+        for (int known = kMostKnown; known >= least; --known) result = if_else(wholes_ == known, of(known), result);
+        return result;
+    }
+
+    // Step 2, channels-last: a window's pixels are those of one stride; the first `rest_` of them lie in one window more.
+    Stmt channels_last() const {
+        return by_wholes(1, [&](int wholes) {
+            const auto of = [&](bool has_rest) {
+                return loop("window", to_ - from_ - before_, [&](const Expr &i) {
+                    Sequence s;
+                    const Expr window = s.let("window", from_ + before_ + i), pixel = s.let("pixel", window * stride_ - pad_);
+                    const Expr begin = s.let("begin", max(x_begin_ - pixel, 0)), end = s.let("end", min(x_end_ - pixel, stride_));
+                    const Expr last = s.let("last", (before_ + i) * pitch_), to = s.let("to", pixel * pitch_);
+                    s.add(each_vector(pitch_, lanes_, kChunk, [&](const Expr &channel, int lanes) {
+                        const auto pixels = [&](const Expr &sum) {
+                            const auto write = [&](const Expr &value, const Expr &from, const Expr &until) {
+                                return loop("pixel", until - from, [&](const Expr &p) { return store(to + (from + p) * pitch_ + channel, value); });
+                            };
+                            if (!has_rest) return write(result(sum), begin, end);
+                            const Expr one_more = plus(sum, line_.load(last + channel - wholes_ * pitch_, lanes));
+                            return Block::make(write(result(one_more), begin, min(end, rest_)), write(result(sum), max(begin, rest_), end));
+                        };
+                        if (wholes >= 0) {
+                            const std::string name = unique_name("sum");
+                            const Expr sum = Variable::make(Float(32, lanes), name);
+                            return Stmt(LetStmt::make(name, known_sum(wholes, last + channel, lanes), pixels(sum)));
+                        }
+                        return sum_in_blocks(lanes, wholes_, [&](const Expr &t) { return line_.load(last + channel - t * pitch_, lanes); }, pixels);
+                    }));
+                    return s.done();
+                });
+            };
+            return if_else(rest_ == 0, of(false), of(true));
+        });
+    }
+
+    // Step 2, planar.
+    Stmt planar() const {
+        Stmt result = Evaluate::make(0);
+        for (int stride = kMostPlanarStride; stride >= 2; --stride) {
+            result = if_else(stride_ == stride, by_wholes(0, [&](int wholes) { return shuffled(stride, wholes); }), result);
+        }
+        return result;
+    }
+    Stmt shuffled(int stride, int wholes) const {
+        const int outputs = stride * lanes_;
+        Sequence s;
+        // Of each place in a stride, counted from the piece's first column: where the last window over it is in the line, and whether
+        // there is one more.
+        std::vector<Expr> last, has_more;
+        for (int place = 0; place < stride; ++place) {
+            const Expr at = s.let("place", x_begin_ + place + pad_);
+            last.push_back(s.let("last", at / stride - from_));
+            has_more.push_back(s.let("has_more", at % stride < rest_));
+        }
+        const Expr count = s.let("count", x_end_ - x_begin_), vectors = s.let("vectors", (count + outputs - 1) / outputs);
+        const auto vector_at = [&](const Expr &vector, bool masked) {
+            std::vector<Expr> values;
+            Sequence v;
+            for (int place = 0; place < stride; ++place) {
+                const Expr at = last[static_cast<std::size_t>(place)] + vector * lanes_;
+                const Expr more = select(wide(has_more[static_cast<std::size_t>(place)], lanes_), line_.load(at - wholes_, lanes_), make_zero(Float(32, lanes_)));
+                values.push_back(wholes > 0 ? plus(known_sum(wholes, at, lanes_), more) : more);
+            }
+            const Expr first = vector * outputs;
+            const Expr mask = masked ? Ramp::make(first, 1, outputs) < Broadcast::make(count, outputs) : Expr();
+            v.add(store(x_begin_ + first, result(Shuffle::make_interleave(values)), mask));
+            return v.done();
+        };
+        if (wholes < 0) {
+            s.add(loop("column", count, [&](const Expr &column) {
+                Sequence c;
+                const Expr at = c.let("place", x_begin_ + column + pad_), place = c.let("last", at / stride - from_);
+                c.add(sum_in_blocks(1, wholes_ + select(at % stride < rest_, 1, 0), [&](const Expr &t) { return line_.load(place - t, 1); },
+                                     [&](const Expr &sum) { return store(x_begin_ + column, result(sum)); }));
+                return c.done();
+            }));
+            return s.done();
+        }
+        const Expr whole = s.let("unmasked", select(vectors * outputs <= behind_, vectors, count / outputs));
+        s.add(loop("vector", whole, [&](const Expr &vector) { return vector_at(vector, false); }));
+        s.add(loop("vector", vectors - whole, [&](const Expr &vector) { return vector_at(whole + vector, true); }));
+        return s.done();
+    }
+
+    const For *rows_;
+    const ElementType &element_;
+    int lanes_;
+    bool masked_loads_;
+    std::vector<Expr> args_;
+    const Store *store_ = nullptr;
+    Expr output_;
+    Expr pitch_, stride_, pad_, columns_, row_pitch_, windows_, wholes_, rest_, before_, scale_, zero_, plane_;
+    Expr x_begin_, x_end_, from_, to_, first_, inside_, lead_;  // of a piece; windows from from_ up to to_
+    mutable Expr output_row_;
+    Expr behind_;
+    Local line_;
+};
+
+}  // namespace
+
+Expr gradient_line_sum(const GradientCall &call) {
+    return Call::make(Float(32), kGradientLine,
+                      {call.plane, call.row, call.first_row, call.end_row, call.most_rows, call.divisor, call.reciprocal, call.uniform, call.scale, call.positive_zero, call.pitch,
+                       call.kernel, call.stride, call.pad, call.columns, call.windows, call.row_pitch, call.elements_behind},
+                      Call::PureExtern);
+}
+
+Stmt GradientLines::visit(const For *rows) {
+    if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
+    const Stmt body = inline_lets(rows->body);
+    const Call *mark = find_mark(body, kGradientLine);
+    return mark ? Emitter(rows, body, mark, element_, lanes_, masked_loads_).emit() : IRMutator::visit(rows);
+}
+
+}  // namespace halpool
