@@ -116,13 +116,13 @@ private:
             p.add(zeros(lead_ + inside_, ((to_ - from_) * pitch_ - lead_ - inside_ + lanes_ - 1) / lanes_ + 2));
             p.add(loop("row", rows_->extent, [&](const Expr &i) {
                 Sequence r;
-                const Expr row = r.let("row", rows_->min + i);
+                const Expr row = r.let("row", at_row(args_[kRow], i));
                 const Expr windows_begin = r.let("first", table(kFirstRow, row)), windows_end = r.let("end", table(kEndRow, row));
                 const Expr above = max(row - 1, 0);
                 r.add(if_else(i == 0 || table(kFirstRow, above) != windows_begin || table(kEndRow, above) != windows_end,
                               sums_along_y(windows_begin, windows_end - windows_begin)));
-                output_row_ = r.let("output", substitute(rows_->name, row, output_));
-                behind_ = r.let("behind", select(pieces == 1, substitute(rows_->name, row, args_[kElementsBehind]), 0));
+                output_row_ = r.let("output", at_row(output_, i));
+                behind_ = r.let("behind", select(pieces == 1, at_row(args_[kElementsBehind], i), 0));
                 r.add(if_else(pitch_ == 1, planar(), channels_last()));
                 return r.done();
             }));
@@ -144,7 +144,9 @@ private:
         // Vectors of which all windows are there, and which end inside the row.
         const Expr begin = s.let("begin", clamp((lanes_ - 1 - base - lowest) / lanes_, 0, vectors));
         const Expr end = s.let("end", clamp(min((windows_ - base - highest) / lanes_, columns_ / outputs), begin, vectors));
-        const auto body = [&](int rows, const Expr &first_window, const Expr &vector, bool is_inside, bool masked_store) {
+        // write(the place of a vector's outputs in the row, they)
+        using Write = std::function<Stmt(Expr, Expr)>;
+        const auto body = [&](int rows, const Expr &first_window, const Expr &vector, bool is_inside, const Write &write) {
             Sequence v;
             const Expr mine = v.let("mine", vector * lanes_ + base);
             std::vector<Expr> sums;
@@ -166,28 +168,51 @@ private:
             std::vector<Expr> values;
             for (int place = 0; place < known.stride; ++place) {
                 const auto of = [&](int i) { return sums[static_cast<std::size_t>(known.last(place) - i - lowest)]; };
-                values.push_back(known.count(place) == 0 ? make_zero(Float(32, lanes_)) : chain(known.count(place), of));
+                values.push_back(v.let("value", result(known.count(place) == 0 ? make_zero(Float(32, lanes_)) : chain(known.count(place), of))));
             }
-            const Expr first = vector * outputs;
-            v.add(store(first, result(Shuffle::make_interleave(values)), masked_store ? Ramp::make(first, 1, outputs) < Broadcast::make(columns_, outputs) : Expr()));
+            v.add(write(vector * outputs, Shuffle::make_interleave(values)));
             return v.done();
+        };
+        const auto below_columns = [&](const Expr &first) { return Ramp::make(first, 1, outputs) < Broadcast::make(columns_, outputs); };
+        const auto by_count = [&](const Expr &count, const std::function<Stmt(int)> &of) {
+            Stmt any;
+            for (int rows = 0; rows <= kMostKnownRows; ++rows) any = any.defined() ? if_else(count == rows, of(rows), any) : of(rows);
+            return any;
         };
         s.add(loop("row", rows_->extent, [&](const Expr &i) {
             Sequence r;
-            const Expr row = r.let("row", rows_->min + i);
+            const Expr row = r.let("row", at_row(args_[kRow], i));
             const Expr first = r.let("first", table(kFirstRow, row)), count = r.let("count", table(kEndRow, row) - first);
-            output_row_ = r.let("output", substitute(rows_->name, row, output_));
-            const Expr may_run_over = r.let("may_run_over", vectors * outputs <= substitute(rows_->name, row, args_[kElementsBehind]));
-            Stmt any;
-            for (int rows = 0; rows <= kMostKnownRows; ++rows) {
-                const auto ends = [&](bool masked_store) {
-                    return loop("vector", vectors - (end - begin), [&](const Expr &vector) { return body(rows, first, select(vector < begin, vector, vector + (end - begin)), false, masked_store); });
+            output_row_ = r.let("output", at_row(output_, i));
+            const Expr may_run_over = r.let("may_run_over", vectors * outputs <= at_row(args_[kElementsBehind], i));
+            const auto put = [&](bool is_masked, const Expr &row_offset) -> Write {
+                return [=](const Expr &at, const Expr &values) { return store(row_offset + at, values, is_masked ? below_columns(at) : Expr()); };
+            };
+            const Stmt alone = by_count(count, [&](int rows) {
+                const auto ends = [&](const Write &write) {
+                    return loop("vector", vectors - (end - begin), [&](const Expr &vector) { return body(rows, first, select(vector < begin, vector, vector + (end - begin)), false, write); });
                 };
-                const Stmt all = Block::make(loop("vector", end - begin, [&](const Expr &vector) { return body(rows, first, begin + vector, true, false); }),
-                                             if_else(may_run_over, ends(false), ends(true)));
-                any = any.defined() ? if_else(count == rows, all, any) : all;
+                return Block::make(loop("vector", end - begin, [&](const Expr &vector) { return body(rows, first, begin + vector, true, put(false, 0)); }),
+                                   if_else(may_run_over, ends(put(false, 0)), ends(put(true, 0))));
+            });
+            if (known.kernel != known.stride) {
+                r.add(alone);
+                return r.done();
             }
-            r.add(any);
+            // Side by side, of a vector a row: what covers a row covers the next one mostly, which then is written at once.
+            const auto is_same = [&](const Expr &other) {
+                const Expr inside = clamp(other, at_row(args_[kRow], 0), at_row(args_[kRow], rows_->extent - 1));
+                return table(kFirstRow, inside) == first && table(kEndRow, inside) == first + count;
+            };
+            const Expr has_above = r.let("has_above", i > 0 && is_same(row - 1)), is_second = r.let("is_second", has_above && !(i > 1 && is_same(row - 2)));
+            const Expr is_first = r.let("is_first", !has_above && i + 1 < rows_->extent && is_same(row + 1));
+            const Expr both_may = r.let("both_may", vectors * outputs <= at_row(args_[kElementsBehind], i) - columns_);
+            const auto twice = [&](bool is_masked) {
+                return by_count(count, [&](int rows) {
+                    return body(rows, first, 0, false, [&](const Expr &at, const Expr &values) { return Block::make(put(is_masked, 0)(at, values), put(is_masked, columns_)(at, values)); });
+                });
+            };
+            r.add(if_else(vectors > 1, alone, if_else(is_first, if_else(both_may, twice(false), twice(true)), if_else(!is_second, alone))));
             return r.done();
         }));
         return s.done();
@@ -198,6 +223,8 @@ private:
         _halide_user_assert(load) << "arguments from tables must be loads\n";
         return load;
     }
+    // Loops begin at zero; what stands in them is of the loop's variable.
+    Expr at_row(const Expr &e, const Expr &i) const { return substitute(rows_->name, rows_->min + i, e); }
     static Expr load_at(const Load *like, const Expr &index, int lanes) {
         return Load::make(like->type.with_lanes(lanes), like->name, Floats::index(index, lanes), like->image, like->param, const_true(lanes), ModulusRemainder());
     }
@@ -309,11 +336,11 @@ private:
             for (int place = 0; place < stride; ++place) {
                 const Expr at = last[static_cast<std::size_t>(place)] + vector * lanes_;
                 const Expr more = select(wide(has_more[static_cast<std::size_t>(place)], lanes_), line_.load(at - wholes_, lanes_), make_zero(Float(32, lanes_)));
-                values.push_back(wholes > 0 ? plus(known_sum(wholes, at, lanes_), more) : more);
+                values.push_back(v.let("value", result(wholes > 0 ? plus(known_sum(wholes, at, lanes_), more) : more)));
             }
             const Expr first = vector * outputs;
             const Expr mask = masked ? Ramp::make(first, 1, outputs) < Broadcast::make(count, outputs) : Expr();
-            v.add(store(x_begin_ + first, result(Shuffle::make_interleave(values)), mask));
+            v.add(store(x_begin_ + first, Shuffle::make_interleave(values), mask));
             return v.done();
         };
         if (wholes < 0) {

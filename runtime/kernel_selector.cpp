@@ -126,9 +126,10 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
         return text("takes windows of at most ", kLineFloats, " floats a row");
     }
     if (row.window == WindowClass::lines && backward) {
-        if (!nhwc && (p.x.stride < 2 || p.x.stride > kMostPlanarStride)) return text("takes horizontal strides of 2 to ", kMostPlanarStride, " only");
+        const std::int64_t floats = nhwc ? p.input.shape[1] : 1;  // from a column to the next
+        if (floats == 1 && (p.x.stride < 2 || p.x.stride > kMostPlanarStride)) return text("takes horizontal strides of 2 to ", kMostPlanarStride, " only");
         // A piece of a row, with room for a vector, or a pixel, and what its elements share with those before.
-        const std::int64_t floats = nhwc ? p.input.shape[1] : 1, others = (p.x.kernel - 1) / p.x.stride + 3;
+        const std::int64_t others = (p.x.kernel - 1) / p.x.stride + 3;
         if (floats > kGradientLineFloats / others) return text("takes at most ", kGradientLineFloats / others, " channels of such windows");
     }
     if (row.window == WindowClass::large) {
@@ -201,6 +202,27 @@ struct ChannelsLastCost {
     }
 };
 
+std::string backward_preference_objection(const KernelRow &row, const Problem &p) {
+    const std::int64_t strides = p.output.shape[3] / std::max(row.stride_w, 1);
+    const auto windows_over = [](const Axis &axis) { return (axis.kernel - 1) / axis.stride + 1; };  // an element
+    const std::int64_t most = std::max(windows_over(p.y), windows_over(p.x));
+    switch (row.window) {
+    case WindowClass::fixed:  // what else is summed by lines, which f64 has not
+        if (row.stride_w > 1 && !same_name(row.dtype, "f64") && (strides * row.stride_w != p.output.shape[3] || strides < row.lanes)) {
+            return text("is slow for rows of fewer than ", row.lanes, " whole strides");
+        }
+        return "";
+    case WindowClass::lines:
+        if (constexpr std::int64_t kMost = 8; most > kMost) return text("is slow above ", kMost, " windows over an element along an axis");
+        if (p.as_forward()) return "is slow where a forward kernel computes the same";
+        if (constexpr std::int64_t kMost = 3; p.y.stride == 1 && p.x.stride == 1 && most > kMost) return text("is slow for windows of stride 1 above ", by(kMost, kMost));
+        return "";
+    default:
+        if (constexpr std::int64_t kMost = 2; row.streams && most > kMost) return text("is slow above ", kMost, " windows over an element along an axis");
+        return row.streams && p.as_forward() ? "is slow where a forward kernel computes the same" : "";
+    }
+}
+
 // Empty when the kernel is fast on this problem; else a kernel further down is the better choice, unless this one was
 // demanded by name.
 std::string preference_objection(const KernelRow &row, const Problem &p, const Demand &demand) {
@@ -215,18 +237,8 @@ std::string preference_objection(const KernelRow &row, const Problem &p, const D
         const bool others_are_slower = !nhwc && std::max(p.y.kernel, p.x.kernel) > kLineKernel;
         if (!by_blocks && !others_are_slower) return text("is slow below ", least, " strides a window");
     }
-    const bool backward = same_name(row.op, "avg_pool2d_backward");
-    // Others are summed by lines, which f64 has not.
-    if (row.window == WindowClass::fixed && backward && !same_name(row.dtype, "f64") && (p.output.shape[3] % row.stride_w != 0 || p.output.shape[3] / row.stride_w < row.lanes)) {
-        return text("is slow for rows of fewer than ", row.lanes, " whole strides");
-    }
-    if (row.streams && backward && nhwc && ((p.y.kernel - 1) / p.y.stride > 1 || (p.x.kernel - 1) / p.x.stride > 1)) return "is slow for more than 2 windows over an element along an axis";
-    if (row.window == WindowClass::lines && backward) {
-        if (p.y.stride == 1 && p.x.stride == 1) return "is slow for windows of stride 1";
-        constexpr std::int64_t kMostWindows = 8;  // over an element, along an axis
-        for (const Axis &axis : {p.y, p.x}) {
-            if ((axis.kernel - 1) / axis.stride >= kMostWindows) return text("is slow above ", kMostWindows, " strides a window");
-        }
+    if (same_name(row.op, "avg_pool2d_backward")) {
+        if (std::string reason = backward_preference_objection(row, p); !reason.empty()) return reason;
     } else if (row.window == WindowClass::lines && nhwc) {
         const ChannelsLastCost cost(p);
         if (cost.lines >= cost.taps) return text("is slow for so few taps of ", p.input.shape[1], " channels");

@@ -271,6 +271,89 @@ void SpreadGradients::keep_the_contract() {
     EXPECT_GE(executed, !any ? 0 : few ? 2 : 40) << "few of these problems were computed";
 }
 
+// Rows of one or several pieces, of every stride that has code of its own, of more windows over an element than have; pixels of few and of
+// many channels; planes whose last row's vectors end where the output does.
+class GradientLines : public ::testing::TestWithParam<KernelUnderTest> {
+public:
+    template <class T>
+    void keep_the_contract();
+};
+
+TEST_P(GradientLines, KeepTheContractOfEveryStrideAndInPieces) {
+    const KernelUnderTest &kernel = GetParam();
+    if (!kernel.available) GTEST_SKIP() << kernel.target << ": " << kernel.target_reason;
+    with_elements(kernel.dtype, [&](auto from, auto) { keep_the_contract<decltype(from)>(); });
+}
+
+template <class T>
+void GradientLines::keep_the_contract() {
+    const KernelUnderTest &kernel = GetParam();
+    const bool last = kernel.layout == "nhwc";
+    std::vector<Problem> problems;
+    const auto add = [&](const Ints &shape, const Ints &kernel_size, const Ints &stride, const Ints &padding) {
+        for (const int divisor : {1, 0, 2}) {
+            problems.push_back({shape, kernel_size, stride, padding, divisor != 2, divisor == 0});
+            if (divisor == 2) problems.back().divisor_override = -3;
+        }
+    };
+    for (const std::int64_t stride : {2, 3, 4})
+        for (const std::int64_t size : {1, 2, 3, 4, 5, 7, 11, 16})
+            for (const std::int64_t width : {1, 6, 17, 66}) {
+                const std::int64_t padding = (size + width) % (size / 2 + 1);
+                if (width + 2 * padding < size) continue;
+                add({2, 3, 9 + size, width}, {size, size}, {stride, stride}, {padding, padding});
+            }
+    add({1, 2, 5, 40011}, {3, 3}, {2, 2}, {1, 1});
+    add({1, 1, 4, 60007}, {2, 7}, {1, 3}, {0, 2});
+    if (last) {
+        add({2, 1500, 3, 9}, {3, 3}, {2, 2}, {1, 1});
+        add({1, 700, 4, 11}, {2, 9}, {3, 1}, {0, 4});
+        for (const std::int64_t channels : {1, 4, 19, 64}) add({2, channels, 7, 13}, {3, 3}, {1, 1}, {1, 1});
+    }
+    GuardedMemory memory;
+    std::size_t executed = 0;
+    const bool few = from_environment("HALPOOL_PROPERTY_CASES", 2500) < 100;
+    for (std::size_t number = 0; number < problems.size(); number += few ? 17 : 1) {
+        Problem &problem = problems[number];
+        problem.allow_any_dtype = true;
+        SCOPED_TRACE(::testing::Message() << problem);
+        const Ints windows = output_shape(problem);
+        const StridedLayout from = last ? channels_last(windows) : planar(windows), to = last ? channels_last(problem.input_shape) : planar(problem.input_shape);
+        const PlanAttempt attempt = make_plan(problem, from, to, kernel, Element<T>::kDtype, Pass::backward);
+        if (attempt.status == HALPOOL_ERROR_UNSUPPORTED) continue;
+        ASSERT_EQ(attempt.status, HALPOOL_OK) << attempt.error.message;
+        ++executed;
+        std::vector<T> values(from.count());
+        Random random(number);
+        for (T &value : values) value = element_of<T>(static_cast<float>(random.unit() * 2 - 1), true);
+        T *const input = memory.place<T>(from, kBothFlushes[number % 2]);
+        for (std::size_t i = 0; i < values.size(); ++i) input[from.offset(i)] = values[i];
+        CanaryOutputOf<T> output(to);
+        halpool_error error;
+        ASSERT_EQ(halpool_plan_execute(attempt.plan.get(), input, output.data(), nullptr, &error), HALPOOL_OK) << error.message;
+        expect_exact(problem, exact_gradient(problem, values), output, false);
+        const auto bits = output.all_bits();
+        output.refill();
+        for (std::int32_t part = 5; part-- > 0;)
+            ASSERT_EQ(halpool_plan_execute_part(attempt.plan.get(), input, output.data(), part, 5, &error), HALPOOL_OK) << error.message;
+        EXPECT_TRUE(output.all_bits() == bits) << "other bits in parts";
+        if (HasFailure()) return;
+    }
+    EXPECT_GT(executed, problems.size() / (few ? 18 : 1) * 9 / 10) << "few of these problems were computed";
+}
+
+std::vector<KernelUnderTest> gradient_lines() {
+    std::vector<KernelUnderTest> chosen;
+    for (const std::string dtype : {"f32", "f16", "bf16"})
+        for (const KernelUnderTest &kernel : kernels_of_device(HALPOOL_DEVICE_CPU, dtype, "avg_pool2d_backward"))
+            if (kernel.window == "lines") chosen.push_back(kernel);
+    return chosen;
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(GradientLines);
+INSTANTIATE_TEST_SUITE_P(Cpu, GradientLines, ::testing::ValuesIn(gradient_lines()),
+                         [](const auto &parameter) { return test_name(parameter.param); });
+
 std::vector<KernelUnderTest> planar_kernels_of_floats() {
     std::vector<KernelUnderTest> chosen;
     for (const std::string dtype : {"f32", "f64"})
