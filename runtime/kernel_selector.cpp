@@ -217,9 +217,7 @@ std::string backward_preference_objection(const KernelRow &row, const Problem &p
         if (p.as_forward()) return "is slow where a forward kernel computes the same";
         if (constexpr std::int64_t kMost = 3; p.y.stride == 1 && p.x.stride == 1 && most > kMost) return text("is slow for windows of stride 1 above ", by(kMost, kMost));
         return "";
-    default:
-        if (constexpr std::int64_t kMost = 2; row.streams && most > kMost) return text("is slow above ", kMost, " windows over an element along an axis");
-        return row.streams && p.as_forward() ? "is slow where a forward kernel computes the same" : "";
+    default: return "";
     }
 }
 
