@@ -217,7 +217,9 @@ std::string backward_preference_objection(const KernelRow &row, const Problem &p
         if (p.as_forward()) return "is slow where a forward kernel computes the same";
         if (constexpr std::int64_t kMost = 3; p.y.stride == 1 && p.x.stride == 1 && most > kMost) return text("is slow for windows of stride 1 above ", by(kMost, kMost));
         return "";
-    default: return "";
+    default:
+        if (constexpr std::int64_t kMost = 2; row.streams && most > kMost) return text("is slow above ", kMost, " windows over an element along an axis");
+        return row.streams && p.as_forward() ? "is slow where a forward kernel computes the same" : "";
     }
 }
 
@@ -375,12 +377,15 @@ Choice select_kernel(const Problem &problem, const Demand &demand) {
 Choice select_unaligned(const Problem &problem, const Demand &demand, const Choice &choice) {
     if (!demand.kernel.empty()) return {};
     const Question question(problem);
-    bool behind = false;
-    for (std::size_t i = 0; i < choice.linked.table->row_count; ++i) {
-        const KernelRow &row = choice.linked.table->rows[i];
-        const bool takes_any = behind && row.alignment == 1 && question.for_row(row);
-        if (takes_any && objection(choice.linked, row, question, demand).empty()) return question.choice(choice.linked, row);
-        behind |= choice.row == &row;
+    // One of the same class first: it has the same sums, and so the same bits.
+    for (const bool any_class : {false, true}) {
+        bool behind = false;
+        for (std::size_t i = 0; i < choice.linked.table->row_count; ++i) {
+            const KernelRow &row = choice.linked.table->rows[i];
+            const bool takes_any = behind && row.alignment == 1 && question.for_row(row) && (any_class || row.window == choice.row->window);
+            if (takes_any && objection(choice.linked, row, question, demand).empty()) return question.choice(choice.linked, row);
+            behind |= choice.row == &row;
+        }
     }
     return {};
 }
