@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 using namespace Halide;
@@ -24,7 +23,7 @@ constexpr int kMostKnown = 3;   // whole strides of a window that have code of t
 
 enum Argument {
     kPlane, kRow, kFirstRow, kEndRow, kMostRows, kDivisor, kReciprocal, kUniform, kScale, kPositiveZero, kPitch, kKernel, kStride, kPad, kColumns,
-    kWindows, kRowPitch, kElementsBehind, kArguments
+    kWindows, kRowPitch, kElementsBehind
 };
 
 // Planar windows whose rows need no line; padding: modulo the stride.

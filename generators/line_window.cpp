@@ -125,7 +125,7 @@ private:
     }
 
     // The same for `together` rows of windows that all lie inside, the first of which begins in row y: what windows share is added up
-    // once. Without a value: no code for these.
+    // once. otherwise: for windows of a number of rows that there is no code for here.
     Stmt shared_column_sums(const Expr &y, int together, int stride, const Stmt &otherwise) const {
         Sequence s;
         const Expr place = s.let("place", base_ + y * row_pitch_ + first_);

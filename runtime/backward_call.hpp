@@ -40,7 +40,7 @@ private:
     const DTypeFacts &element_;
     std::uintptr_t alignment_bytes_;  // of the output
     KernelLayout layout_;  // to the kernel
-    std::int32_t pitch_;   // WindowClass::lines: floats from a column to the next
+    std::int32_t pitch_;   // WindowClass::lines: elements from a column to the next
     bool reads_beside_rows_;  // what lies beside the input's rows is read and masked, where it is memory of the tensor
     std::int64_t most_outer_;
     std::int64_t outer_, rows_, channels_;  // of the output; channels_ is 1 where a box has all of them

@@ -125,7 +125,7 @@ enum BackwardKernelArgument : int {
     kStepW,
     kBackwardKernelW,      // int32: a window's columns, and from one window to the next
     kBackwardStrideW,
-    kBackwardPitch,        // int32: WindowClass::lines: floats from a column to the next
+    kBackwardPitch,        // int32: WindowClass::lines: elements from a column to the next
     kBackwardPositiveZero, // factor
     kFirstX,               // KernelBuffer int32[output width]: the first window over a column, and the one behind the last
     kEndX,
@@ -270,7 +270,7 @@ struct KernelRow {
     bool needs_reciprocal;
     std::int32_t kernel_h, kernel_w, stride_h, stride_w;
     std::int32_t channels;   // exactly so many, with vectors along the row (nhwc); 0: any number
-    // Of bfloat16 and u8, fixed windows: the input, and of nhwc the output, are words of two neighbours to the kernel. Channels,
+    // Of bfloat16 and bytes, fixed windows: the input, and of nhwc the output, are words of two neighbours to the kernel. Channels,
     // or of nchw the input's columns, are then even.
     bool pairs;
     ExactProblem exact;      // taken alone
