@@ -78,13 +78,13 @@ public:
         problem.sum = element.sum;
         problem.on_device = on_device();
         if (on_device()) find_windows();
-        if (window == Window::fixed) {
+        if (is_by_lines()) {
+            sum(v.order(layout)) = line_sum();
+        } else if (window == Window::fixed) {
             fixed_sum();
         } else if (window == Window::global) {
             Expr g = layout == Layout::nchw ? gradient(0, 0, v.c, v.n) : gradient(v.c, 0, 0, v.n);
             sum(v.order(layout)) = divided(share(g, 0, 0));
-        } else if (window == Window::lines) {
-            sum(v.order(layout)) = line_sum();
         } else if (on_device()) {
             many = windows_sum(false);
             sum(v.order(layout)) = divided(many.sum(v.arguments(layout)));
@@ -112,13 +112,13 @@ public:
         for (auto *table : {first_x, end_x, first_y, end_y, divisor_x, divisor_y}) table->dim(0).set_min(0);
         for (int i = 0; i < 2; ++i) reciprocal->dim(i).set_min(0);
         if (window == Window::global && !nhwc) output.dim(2).set_stride(output.dim(0).extent());  // planes are rows
-        if (window == Window::fixed) {
+        if (is_by_lines()) {
+            output.never_partition_all();
+            get_pipeline().add_custom_lowering_pass(new GradientLines(element_type(), vector, masked_loads(), window == Window::fixed));
+        } else if (window == Window::fixed) {
             schedule_fixed();
         } else if (window == Window::global) {
             nhwc ? schedule_channels(output) : schedule_row(output);
-        } else if (window == Window::lines) {
-            output.never_partition_all();
-            get_pipeline().add_custom_lowering_pass(new GradientLines(element_type(), vector, masked_loads()));
         } else {
             for (Stage stage : {output.specialize(is_few() && uniform == 1), output.specialize(is_few()), Stage(output)}) {
                 nhwc ? schedule_channels(stage) : schedule_row(stage);
@@ -179,14 +179,20 @@ private:
     // Of elements of less than 32 bits they are loaded one by one before AVX-512.
     bool masked_loads() const { return get_target().has_feature(Target::AVX512) || (get_target().has_feature(Target::AVX) && element_type().stored.bits() >= 32); }
 
+    // Windows that overlap have no kernel of their own but where it streams: by lines as well, with the same bits.
+    bool is_by_lines() const { return window == Window::lines || (window == Window::fixed && streaming && int(fixed_kernel_w) > int(fixed_stride_w)); }
+
     Expr line_sum() {
         _halide_user_assert(layout == Layout::nchw && element_type().sum == Float(32)) << "lines are planar, of floats\n";
         const auto rows = output.dim(1), planes = output.dim(2);
         // Whole planes come one after the other.
         Expr planes_behind = select(planes.stride() == rows.extent() * rows.stride(), planes.min() + planes.extent() - 1 - v.c, 0);
         Expr elements_behind = (rows.min() + rows.extent() - v.y) * rows.stride() + planes_behind * planes.stride();
-        return gradient_line_sum({input(0, 0, v.c, v.n), v.y, (*first_y)(0), (*end_y)(0), windows_h, (*divisor_y)(0), (*reciprocal)(0, 0), uniform,
-                                  1.0f / ((*divisor_y)(0) * (*divisor_x)(0)), *positive_zero, pitch, kernel_w, stride_w, pad_left,
+        const bool fixed = window == Window::fixed;
+        Expr kernel = fixed ? Expr(int(fixed_kernel_w)) : kernel_w, stride = fixed ? Expr(int(fixed_stride_w)) : stride_w;
+        Expr most_rows = fixed ? Expr((int(fixed_kernel_h) - 1) / int(fixed_stride_h) + 1) : windows_h;
+        return gradient_line_sum({input(0, 0, v.c, v.n), v.y, (*first_y)(0), (*end_y)(0), most_rows, (*divisor_y)(0), (*reciprocal)(0, 0), uniform,
+                                  1.0f / ((*divisor_y)(0) * (*divisor_x)(0)), *positive_zero, pitch, kernel, stride, pad_left,
                                   output.dim(0).extent() / pitch, input.dim(0).extent() / pitch, input.dim(1).stride(), elements_behind});
     }
 

@@ -51,8 +51,8 @@ private:
 // The code for one loop over rows.
 class Emitter {
 public:
-    Emitter(const For *rows, const Stmt &body, const Call *mark, const ElementType &element, int lanes, bool masked_loads)
-        : rows_(rows), element_(element), lanes_(lanes), masked_loads_(masked_loads), args_(mark->args), line_("line", kGradientLineFloats + 2 * kSlackVectors * lanes) {
+    Emitter(const For *rows, const Stmt &body, const Call *mark, const ElementType &element, int lanes, bool masked_loads, bool whole_vectors)
+        : rows_(rows), element_(element), lanes_(lanes), masked_loads_(masked_loads), whole_vectors_(whole_vectors), args_(mark->args), line_("line", kGradientLineFloats + 2 * kSlackVectors * lanes) {
         const For *columns = body.as<For>();
         FindStore found;
         body.accept(&found);
@@ -76,20 +76,29 @@ public:
         scale_ = s.let("scale", select(args_[kUniform] == 1, args_[kScale], 1.0f));
         zero_ = s.let("positive_zero", args_[kPositiveZero]);
         plane_ = s.let("plane", load_of(kPlane)->index);
-        Stmt any = by_lines();
-        if (masked_loads_) {
-            Stmt known;
-            for (const Known &k : kKnown) {
-                const Expr is_this = stride_ == k.stride && args_[kKernel] == k.kernel && pad_ % k.stride == k.padding;
-                known = if_else(is_this, if_else(args_[kUniform] == 1, in_registers(k, true), in_registers(k, false)), known.defined() ? known : any);
-            }
-            any = if_else(pitch_ == 1 && args_[kMostRows] <= kMostKnownRows, known, any);
-        }
-        s.add(any);
+        s.add(whole_vectors_ ? of_one_window() : masked_loads_ ? if_else(pitch_ == 1 && args_[kMostRows] <= kMostKnownRows, of_known_windows(), by_lines()) : by_lines());
         return s.done();
     }
 
 private:
+    Stmt in_registers(const Known &known) const { return if_else(args_[kUniform] == 1, in_registers(known, true), in_registers(known, false)); }
+    Expr has_padding_of(const Known &known) const { return pad_ % known.stride == known.padding; }
+    Stmt of_known_windows() {
+        Stmt known = by_lines();
+        for (const Known &k : kKnown) known = if_else(stride_ == k.stride && args_[kKernel] == k.kernel && has_padding_of(k), in_registers(k), known);
+        return known;
+    }
+    Stmt of_one_window() const {
+        const auto stride = as_const_int(args_[kStride]), kernel = as_const_int(args_[kKernel]);
+        _halide_user_assert(stride && kernel) << "lines of whole vectors are of windows that the generator knows\n";
+        Stmt known;
+        for (int padding = 0; padding < static_cast<int>(*stride); ++padding) {
+            const Known k{static_cast<int>(*stride), static_cast<int>(*kernel), padding};
+            known = known.defined() ? if_else(has_padding_of(k), in_registers(k), known) : in_registers(k);
+        }
+        return known;
+    }
+
     Stmt by_lines() {
         Sequence s;
         // Pieces of rows of which the line holds all windows, planar of whole vectors; the selector made sure that one window fits.
@@ -137,7 +146,7 @@ private:
             lowest = std::min(lowest, known.last(place) - known.count(place) + 1);
             highest = std::max(highest, known.last(place));
         }
-        const int outputs = known.stride * lanes_;
+        const int outputs = known.stride * lanes_, most_rows = static_cast<int>(as_const_int(args_[kMostRows]).value_or(kMostKnownRows));
         Sequence s;
         const Expr base = s.let("base", pad_ / known.stride), vectors = s.let("vectors", (columns_ + outputs - 1) / outputs);
         // Vectors of which all windows are there, and which end inside the row.
@@ -175,7 +184,7 @@ private:
         const auto below_columns = [&](const Expr &first) { return Ramp::make(first, 1, outputs) < Broadcast::make(columns_, outputs); };
         const auto by_count = [&](const Expr &count, const std::function<Stmt(int)> &of) {
             Stmt any;
-            for (int rows = 0; rows <= kMostKnownRows; ++rows) any = any.defined() ? if_else(count == rows, of(rows), any) : of(rows);
+            for (int rows = 0; rows <= most_rows; ++rows) any = any.defined() ? if_else(count == rows, of(rows), any) : of(rows);
             return any;
         };
         s.add(loop("row", rows_->extent, [&](const Expr &i) {
@@ -183,6 +192,18 @@ private:
             const Expr row = r.let("row", at_row(args_[kRow], i));
             const Expr first = r.let("first", table(kFirstRow, row)), count = r.let("count", table(kEndRow, row) - first);
             output_row_ = r.let("output", at_row(output_, i));
+            if (whole_vectors_) {
+                r.add(by_count(count, [&](int rows) {
+                    const auto ends = [&](const Expr &vector) {
+                        return body(rows, first, select(vector < begin, vector, vector + (end - begin)), false, [&](const Expr &at, const Expr &values) { return by_vectors(at, values, true); });
+                    };
+                    const auto inside = [&](const Expr &vector) {
+                        return body(rows, first, begin + vector, true, [&](const Expr &at, const Expr &values) { return by_vectors(at, values, false); });
+                    };
+                    return Block::make(loop("vector", end - begin, inside), loop("vector", vectors - (end - begin), ends));
+                }));
+                return r.done();
+            }
             const Expr may_run_over = r.let("may_run_over", vectors * outputs <= at_row(args_[kElementsBehind], i));
             const auto put = [&](bool is_masked, const Expr &row_offset) -> Write {
                 return [=](const Expr &at, const Expr &values) { return store(row_offset + at, values, is_masked ? below_columns(at) : Expr()); };
@@ -237,6 +258,17 @@ private:
     Stmt store(const Expr &at, const Expr &value, const Expr &mask = Expr()) const {
         const int lanes = value.type().lanes();
         return Store::make(store_->name, value, Floats::index(output_row_ + at, lanes), store_->param, mask.defined() ? mask : const_true(lanes), ModulusRemainder());
+    }
+
+    // Vector by vector; is_end: those that are inside the row.
+    Stmt by_vectors(const Expr &at, const Expr &values, bool is_end) const {
+        Sequence s;
+        const Expr all = s.let("outputs", values);
+        for (int i = 0; i < values.type().lanes(); i += lanes_) {
+            const Stmt vector = store(at + i, Shuffle::make_slice(all, i, 1, lanes_));
+            s.add(is_end ? if_else(at + i < columns_, vector) : vector);
+        }
+        return s.done();
     }
 
     // Step 1, of the windows' rows from `first` on.
@@ -361,7 +393,7 @@ private:
     const For *rows_;
     const ElementType &element_;
     int lanes_;
-    bool masked_loads_;
+    bool masked_loads_, whole_vectors_;
     std::vector<Expr> args_;
     const Store *store_ = nullptr;
     Expr output_;
@@ -385,7 +417,7 @@ Stmt GradientLines::visit(const For *rows) {
     if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
     const Stmt body = inline_lets(rows->body);
     const Call *mark = find_mark(body, kGradientLine);
-    return mark ? Emitter(rows, body, mark, element_, lanes_, masked_loads_).emit() : IRMutator::visit(rows);
+    return mark ? Emitter(rows, body, mark, element_, lanes_, masked_loads_, whole_vectors_).emit() : IRMutator::visit(rows);
 }
 
 }  // namespace halpool

@@ -34,18 +34,20 @@ Halide::Expr gradient_line_sum(const GradientCall &call);
 //      of each place in a stride are shuffled into one another (strides of 2 to kMostPlanarStride), and may be written beyond a row
 //      where the next row comes afterwards; channels-last, a window's pixels have one of two sums.
 // In blocks of 8 along each axis. Where masked loads cost no more than others, planar rows of common windows need no line: a vector of
-// each window over a stride's places is added up along y in registers.
+// each window over a stride's places is added up along y in registers; of kernels for one window this is all, and where they stream their
+// rows are whole vectors, which are stored one by one.
 class GradientLines : public Halide::Internal::IRMutator {
 public:
-    // element: of floats of at most 32 bits.
-    GradientLines(const ElementType &element, int lanes, bool masked_loads) : element_(element), lanes_(lanes), masked_loads_(masked_loads) {}
+    // element: of floats of at most 32 bits. whole_vectors: planar rows are multiples of `lanes`, and kernel, stride and the most rows are constants.
+    GradientLines(const ElementType &element, int lanes, bool masked_loads, bool whole_vectors)
+        : element_(element), lanes_(lanes), masked_loads_(masked_loads), whole_vectors_(whole_vectors) {}
 
 private:
     using Halide::Internal::IRMutator::visit;
     Halide::Internal::Stmt visit(const Halide::Internal::For *) override;
     ElementType element_;
     int lanes_;
-    bool masked_loads_;
+    bool masked_loads_, whole_vectors_;
 };
 
 }  // namespace halpool

@@ -81,14 +81,14 @@ KernelCall::KernelCall(const Problem &problem, const KernelRow &row, PlanesOf me
 
 // In the kernel's order; the stride of an axis of one element is never used, and may be anything in the problem.
 void KernelCall::prepare_gaps(const Problem &problem) {
-    const bool nhwc = layout_ == KernelLayout::nhwc;
-    const std::array<std::size_t, 4> axes = nhwc ? std::array<std::size_t, 4>{1, 3, 2, 0} : std::array<std::size_t, 4>{3, 2, 1, 0};
+    const bool nhwc = layout_ == KernelLayout::nhwc, images_are_planes = pitch_ > 1;
+    const std::array<std::size_t, 4> axes = images_are_planes ? std::array<std::size_t, 4>{3, 2, 0, 1} : nhwc ? std::array<std::size_t, 4>{1, 3, 2, 0} : std::array<std::size_t, 4>{3, 2, 1, 0};
     for (const auto &[dimensions, tensor] : {std::pair{&input_dimensions_, &problem.input}, std::pair{&output_dimensions_, &problem.output}}) {
         for (std::size_t i = 1; i < (nhwc ? 4u : 3u); ++i) {
-            if (tensor->shape[axes[i]] > 1) (*dimensions)[i].stride = narrow(tensor->strides[axes[i]]);
+            if ((*dimensions)[i].extent > 1) (*dimensions)[i].stride = narrow(tensor->strides[axes[i]]);
         }
     }
-    if (nhwc || problem.input.shape[0] == 1) return;
+    if (nhwc || images_are_planes || problem.input.shape[0] == 1) return;
     image_planes_ = problem.input.shape[1];
     input_image_ = problem.input.strides[0];
     output_image_ = problem.output.strides[0];

@@ -22,35 +22,23 @@ std::string workload(const ExactProblem &e) {
 
 bool is_of_cpu(const KernelRow &row) { return row.threads == 0; }
 
-// A problem, and the forward pass that computes the same, where it is a backward pass and there is one, if need be of gradients that
-// are spread out; or the same problem in its input's layout.
-struct Question {
-    explicit Question(const Problem &asked) : problem(asked), forward(asked.as_forward()), spread(asked.as_spread_forward()), relaid(asked.in_input_layout()) {}
-    const Problem &problem;
-    std::optional<Problem> forward, spread, relaid;
+std::array<int, 4> memory_order(bool nhwc) { return nhwc ? std::array{0, 2, 3, 1} : std::array{0, 1, 2, 3}; }  // axes from the outermost
 
-    // What a kernel would compute; null: it is for another operator or another dtype.
-    const Problem *for_row(const KernelRow &row) const {
-        if (std::strcmp(row.dtype, problem.arithmetic->name) != 0) return nullptr;
-        if (std::strcmp(row.op, op_name(problem.op)) == 0) return relaid && is_of_cpu(row) ? &*relaid : &problem;
-        if (std::strcmp(row.op, op_name(Op::avg_pool2d)) != 0) return nullptr;
-        // In the layout that they are spread out in: of one channel, or one pixel, memory alone does not tell.
-        if (spread && is_of_cpu(row)) return (row.layout == KernelLayout::nhwc) == problem.spreads_channels_last() ? &*spread : nullptr;
-        return forward ? &*forward : nullptr;
-    }
-    const char *reference() const { return problem.arithmetic->references[static_cast<int>(problem.op)]; }
-    Choice choice(const LinkedTable &linked, const KernelRow &row) const {
-        const Problem *const computed = for_row(row);
-        const auto if_computed = [&](const std::optional<Problem> &which) { return which && computed == &*which ? which : std::nullopt; };
-        return {linked, &row, reference(), if_computed(forward), if_computed(spread), if_computed(relaid)};
-    }
-};
+// Whether its rows, or pixels, may lie anywhere.
+bool is_of_any_rows(const KernelRow &row) { return row.window == WindowClass::generic || row.window == WindowClass::fixed || row.window == WindowClass::small; }
 
 // Whether the kernel takes memory with gaps: rows, or pixels, that lie further apart than they are long.
-bool takes_gaps(const LinkedTable &linked, const KernelRow &row) {
-    const bool any_rows = row.window == WindowClass::generic || row.window == WindowClass::fixed || row.window == WindowClass::small;
-    return any_rows && !linked.device && same_name(row.op, "avg_pool2d") && row.channels == 0 && row.plane_w == 0 && row.exact.channels == 0 &&
+bool takes_gaps(const KernelRow &row) {
+    return is_of_any_rows(row) && is_of_cpu(row) && same_name(row.op, "avg_pool2d") && row.channels == 0 && row.plane_w == 0 && row.exact.channels == 0 &&
            !row.pairs && !row.streams;
+}
+
+// Images that lie anywhere, each of them dense. What streams needs an output that is aligned throughout.
+bool takes_images_apart(const KernelRow &row, const TensorGeometry &tensor, bool is_output) {
+    TensorGeometry image = tensor;
+    image.shape[0] = 1;
+    return is_of_cpu(row) && same_name(row.op, "avg_pool2d") && row.exact.channels == 0 && !row.pairs && !(row.streams && is_output) &&
+           (row.layout == KernelLayout::nhwc ? image.is_channels_last() : image.is_planar());
 }
 
 // Of a plane, or an image, and from one to the next: kernels address with 32 bits.
@@ -61,14 +49,55 @@ bool is_addressable(const TensorGeometry &tensor, bool nhwc) {
            reach(2) + reach(3) + (nhwc ? reach(1) : 0) < kMostElements && (tensor.shape[outer] <= 1 || std::abs(tensor.strides[outer]) < kMostElements);
 }
 
-std::string memory_objection(const LinkedTable &linked, const KernelRow &row, const Problem &p) {
+// A problem, and the forward pass that computes the same, where it is a backward pass and there is one, if need be of gradients that
+// are spread out; or the same problem in its input's layout, or of an
+// input that is gathered.
+struct Question {
+    explicit Question(const Problem &asked)
+        : problem(asked),
+          forward(asked.as_forward()),
+          spread(asked.as_spread_forward()),
+          relaid(asked.in_input_layout()),
+          gathered(asked.with_dense_input()) {}
+    const Problem &problem;
+    std::optional<Problem> forward, spread, relaid, gathered;
+
+    // What a kernel would compute; null: it is for another operator or another dtype.
+    const Problem *for_row(const KernelRow &row) const {
+        if (std::strcmp(row.dtype, problem.arithmetic->name) != 0) return nullptr;
+        if (std::strcmp(row.op, op_name(problem.op)) == 0) {
+            if (relaid && is_of_cpu(row)) return &*relaid;
+            return gathered && is_of_cpu(row) && gathers(row) ? &*gathered : &problem;
+        }
+        if (std::strcmp(row.op, op_name(Op::avg_pool2d)) != 0) return nullptr;
+        // In the layout that they are spread out in: of one channel, or one pixel, memory alone does not tell.
+        if (spread && is_of_cpu(row)) return (row.layout == KernelLayout::nhwc) == problem.spreads_channels_last() ? &*spread : nullptr;
+        return forward ? &*forward : nullptr;
+    }
+    // What else could take the input costs more than what gathers it.
+    bool gathers(const KernelRow &row) const {
+        const bool nhwc = row.layout == KernelLayout::nhwc;
+        if (!problem.input.is_nested(memory_order(nhwc)) || !is_addressable(problem.input, nhwc)) return true;
+        if (is_of_any_rows(row) || takes_images_apart(row, problem.input, false)) return false;
+        return !nhwc || row.window == WindowClass::large || row.window == WindowClass::lines;
+    }
+    const char *reference() const { return problem.arithmetic->references[static_cast<int>(problem.op)]; }
+    Choice choice(const LinkedTable &linked, const KernelRow &row) const {
+        const Problem *const computed = for_row(row);
+        const auto if_computed = [&](const std::optional<Problem> &which) { return which && computed == &*which ? which : std::nullopt; };
+        return {linked, &row, reference(), if_computed(forward), if_computed(spread), if_computed(relaid), if_computed(gathered)};
+    }
+};
+
+std::string memory_objection(const KernelRow &row, const Problem &p) {
     const bool nhwc = row.layout == KernelLayout::nhwc;
-    for (const auto &[tensor, name] : {std::pair(p.input, "input"), std::pair(p.output, "output")}) {
+    for (const bool is_output : {false, true}) {
+        const TensorGeometry &tensor = is_output ? p.output : p.input;
+        const char *const name = is_output ? "output" : "input";
         const auto too_far = [nhwc = nhwc] { return text("takes ", nhwc ? "images" : "planes", " over at most ", kMostElements, " elements"); };
         if (nhwc ? tensor.is_channels_last() : tensor.is_planar()) continue;
-        const std::array<int, 4> order = nhwc ? std::array{0, 2, 3, 1} : std::array{0, 1, 2, 3};
-        if (!takes_gaps(linked, row)) return text("needs dense ", nhwc ? "channels-last (NHWC)" : "planar (NCHW)", " memory, the ", name, "'s is not");
-        if (!tensor.is_nested(order)) return text("needs ", nhwc ? "channels-last (NHWC)" : "planar (NCHW)", " memory, the ", name, "'s is not");
+        if (!takes_gaps(row) && !takes_images_apart(row, tensor, is_output)) return text("needs dense ", nhwc ? "channels-last (NHWC)" : "planar (NCHW)", " memory, the ", name, "'s is not");
+        if (!tensor.is_nested(memory_order(nhwc))) return text("needs ", nhwc ? "channels-last (NHWC)" : "planar (NCHW)", " memory, the ", name, "'s is not");
         if (!is_addressable(tensor, nhwc)) return too_far();
     }
     return "";
@@ -77,7 +106,7 @@ std::string memory_objection(const LinkedTable &linked, const KernelRow &row, co
 // Empty when the kernel computes this problem, else what speaks against it.
 std::string problem_objection(const LinkedTable &linked, const KernelRow &row, const Problem &p) {
     const bool nhwc = row.layout == KernelLayout::nhwc;
-    if (std::string reason = memory_objection(linked, row, p); !reason.empty()) return reason;
+    if (std::string reason = memory_objection(row, p); !reason.empty()) return reason;
     if (row.channels != 0 && row.channels != p.input.shape[1]) return text("takes ", row.channels, " channels only");
     if (row.pairs && (nhwc ? p.input.shape[1] : p.input.shape[3]) % 2 != 0) {
         return text("takes an even number of ", nhwc ? "channels" : "columns", " only");
@@ -410,6 +439,7 @@ std::vector<Candidate> explain_selection(const Problem &problem, const Demand &d
         text("chosen: ", choice.row ? purpose(*choice.row) + "; " : "",
              choice.forward ? "the gradient of such windows is a mean of gradients; " : "",
              choice.spread ? "the gradients, spread out to where the windows begin, are summed by windows of stride 1; " : "",
+             choice.gathered ? "some rows at a time, gathered before; " : "",
              choice.relaid ? "some rows at a time, then laid out as the output's memory; " : "",
              demanded ? "the first that meets the demand" : "the first in the order of preference that this host can run");
     for (const LinkedTable &linked : linked_tables()) {

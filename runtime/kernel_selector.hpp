@@ -30,6 +30,8 @@ struct Choice {
     std::optional<Problem> spread = std::nullopt;
     // Not empty: the row computes this, whose output is then laid out as the problem's (RelaidCall).
     std::optional<Problem> relaid = std::nullopt;
+    // Not empty: the row computes this, whose input is gathered before from the problem's (GatheredCall).
+    std::optional<Problem> gathered = std::nullopt;
 
     const char *kernel() const { return row ? row->name : reference; }
     const char *target() const { return row ? linked.table->target : kReferenceTarget; }

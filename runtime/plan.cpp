@@ -2,6 +2,7 @@
 
 #include "backward_call.hpp"
 #include "failure.hpp"
+#include "gathered_call.hpp"
 #include "kernel_call.hpp"
 #include "reference_kernel.hpp"
 #include "relaid_call.hpp"
@@ -42,6 +43,7 @@ Plan::Plan(const Problem &problem, Demand demand)
     const auto call = [&](const Choice &of) -> std::unique_ptr<const CpuCall> {
         if (of.forward) return std::make_unique<const KernelCall>(*of.forward, *of.row);
         if (of.spread) return std::make_unique<const SpreadCall>(problem_, *of.spread, *of.row);
+        if (of.gathered) return std::make_unique<const GatheredCall>(problem_, *of.gathered, *of.row);
         if (of.relaid) return std::make_unique<const RelaidCall>(problem_, *of.relaid, *of.row);
         if (problem_.op == Op::avg_pool2d) return std::make_unique<const KernelCall>(problem_, *of.row);
         return std::make_unique<const BackwardCall>(problem_, *of.row);

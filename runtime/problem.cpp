@@ -3,6 +3,7 @@
 #include "dtype.hpp"
 #include "failure.hpp"
 
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -322,14 +323,8 @@ std::optional<Problem> Problem::as_spread_forward() const {
         return axis.pad_begin >= 0 && axis.pad_end >= 0 && axis.input <= kMostElements;
     };
     if (!turn(spread.y, windows_h()) || !turn(spread.x, windows_w())) return std::nullopt;
-    std::int64_t dense = 1;
     spread.input.shape = {input.shape[0], input.shape[1], spread.y.input, spread.x.input};
-    for (std::size_t i = 4; i-- > 0;) {
-        const auto axis = static_cast<std::size_t>(order[i]);
-        spread.input.strides[axis] = dense;
-        if (dense > std::numeric_limits<std::int64_t>::max() / 64 / std::max<std::int64_t>(spread.input.shape[axis], 1)) return std::nullopt;
-        dense *= std::max<std::int64_t>(spread.input.shape[axis], 1);
-    }
+    if (!spread.input.make_dense(order)) return std::nullopt;
     const auto one_factor = [&](const Axis &axis, std::int64_t windows) {
         for (std::int64_t o = 1; o < windows; ++o) {
             if (divisor_factor(axis, o, rule) != divisor_factor(axis, 0, rule)) return false;
@@ -353,15 +348,27 @@ std::optional<Problem> Problem::in_input_layout() const {
     for (const auto &order : kOrders) {
         if (!input.is_nested(order)) continue;
         Problem relaid = *this;
-        std::int64_t dense = 1;
-        for (std::size_t i = 4; i-- > 0;) {
-            const auto axis = static_cast<std::size_t>(order[i]);
-            relaid.output.strides[axis] = dense;
-            dense *= std::max<std::int64_t>(output.shape[axis], 1);
-        }
-        return relaid;
+        return relaid.output.make_dense(order) ? std::optional(relaid) : std::nullopt;
     }
     return std::nullopt;
+}
+
+std::optional<Problem> Problem::with_dense_input() const {
+    if (op != Op::avg_pool2d || in_input_layout()) return std::nullopt;
+    bool planar = output.is_nested(kPlanar);
+    const bool channels_last = output.is_nested(kChannelsLast);
+    if (!planar && !channels_last) return std::nullopt;
+    if (planar && channels_last) {  // of one channel, or one pixel: as the input lies
+        const auto step = [&](std::size_t axis) { return input.shape[axis] > 1 ? std::abs(input.strides[axis]) : std::numeric_limits<std::int64_t>::max(); };
+        planar = step(1) >= std::min(step(2), step(3));
+    }
+    const std::array<int, 4> &order = planar ? kPlanar : kChannelsLast;
+    Problem gathered = *this;
+    if (input.is_dense(order) || !gathered.input.make_dense(order)) return std::nullopt;
+    constexpr std::int64_t kMostBytes = 64 * 1024 * 1024;  // a thread
+    const std::int64_t row_bytes = x.input * (planar ? 1 : input.shape[1]) * static_cast<std::int64_t>(input.dtype->bytes);
+    const std::int64_t rows = std::min(y.input, 3 * y.reach() + kLargeBlock * y.stride);  // of a part, at least (StagedCall)
+    return rows <= kMostBytes / row_bytes ? std::optional(gathered) : std::nullopt;
 }
 
 std::int64_t TensorGeometry::lowest() const {
@@ -382,6 +389,18 @@ bool TensorGeometry::is_dense(const std::array<int, 4> &axes_from_outermost) con
         const auto axis = static_cast<std::size_t>(axes_from_outermost[i]);
         if (shape[axis] != 1 && strides[axis] != expected) return false;
         expected *= shape[axis];
+    }
+    return true;
+}
+
+bool TensorGeometry::make_dense(const std::array<int, 4> &axes_from_outermost) {
+    std::int64_t dense = 1;
+    for (std::size_t i = 4; i-- > 0;) {
+        const auto axis = static_cast<std::size_t>(axes_from_outermost[i]);
+        const std::int64_t extent = std::max<std::int64_t>(shape[axis], 1);
+        strides[axis] = dense;
+        if (dense > std::numeric_limits<std::int64_t>::max() / 64 / extent) return false;
+        dense *= extent;
     }
     return true;
 }

@@ -29,6 +29,7 @@ struct TensorGeometry {
     bool is_dense(const std::array<int, 4> &axes_from_outermost) const;
     bool is_planar() const { return is_dense({0, 1, 2, 3}); }         // NCHW memory
     bool is_channels_last() const { return is_dense({0, 2, 3, 1}); }  // NHWC memory
+    bool make_dense(const std::array<int, 4> &axes_from_outermost);  // false: its bytes are too many to count
     // The same with gaps, as a slice of a larger tensor has: each axis steps over all that is inside it, the innermost by 1.
     bool is_nested(const std::array<int, 4> &axes_from_outermost) const;
 };
@@ -70,6 +71,10 @@ struct Problem {
     // Of the forward pass, where input and output have other layouts: the same with a dense output of the input's, planar or
     // channels-last. Nothing where they have one layout, and where the input has neither.
     std::optional<Problem> in_input_layout() const;
+
+    // Of the forward pass, of others than these: the same with a dense input of the output's layout, planar or channels-last. Nothing
+    // where the input is that, where the output has neither layout, and where a window's rows are too large to be gathered.
+    std::optional<Problem> with_dense_input() const;
 
     std::string describe() const;  // "[1, 64, 56, 56] -> [1, 64, 28, 28], kernel 2x2, stride 2x2, ..."
 };

@@ -8,9 +8,6 @@
 namespace halpool {
 namespace {
 
-// Of spread gradients at once: with the output that they become, they should stay in the second-level cache.
-constexpr std::int64_t kPartBytes = 128 * 1024;
-
 // Elements of a row, `step` apart, the others zero; factors: null where all are 1.
 template <class T>
 void spread_row(const T *from, std::int64_t from_step, const T *factors, std::int64_t count, T *to, std::int64_t step, std::int64_t width) {
@@ -56,38 +53,16 @@ void scale_pixels(const T *from, std::int64_t from_step, const T *factors, std::
 }  // namespace
 
 SpreadCall::SpreadCall(const Problem &problem, const Problem &spread, const KernelRow &row)
-    : inner_(spread, row, PlanesOf::one_each),
-      nhwc_(row.layout == KernelLayout::nhwc),
-      element_bytes_(static_cast<std::int64_t>(problem.input.dtype->bytes)),
-      channels_(problem.input.shape[1]),
-      pixel_(nhwc_ ? channels_ : 1),
+    : StagedCall(spread, row),
       strides_(problem.input.strides),
       windows_h_(problem.windows_h()),
       windows_w_(problem.windows_w()),
       stride_h_(problem.y.stride),
-      stride_w_(problem.x.stride),
-      height_(spread.y.input),
-      width_(spread.x.input),
-      pad_top_(spread.y.pad_begin),
-      reach_h_(spread.y.reach()),
-      slack_(spread.x.reach() * pixel_ + kWorkspaceAlignment) {
+      stride_w_(problem.x.stride) {
     // One divisor for all is the kernel's.
-    if (problem.rule != DivisorRule::fixed && spread.fixed_divisor == 1) {
-        if (element_bytes_ == 4) prepare_factors<float>(problem);
-        else prepare_factors<double>(problem);
-    }
-    const std::int64_t tile = inner_.shares().tile_rows(), rows = problem.output.shape[2];
-    const std::int64_t row_bytes = width_ * pixel_ * element_bytes_, whole_tiles = (rows + tile - 1) / tile * tile;
-    part_planes_ = std::clamp<std::int64_t>(kPartBytes / (height_ * row_bytes), 1, problem.input.shape[0] * channels_ / pixel_);
-    part_rows_ = whole_tiles;
-    if (height_ * row_bytes > kPartBytes) {
-        // Rows that two parts need are spread out twice.
-        const std::int64_t fitting = kPartBytes / row_bytes - reach_h_, least = std::max(2 * reach_h_, tile);
-        part_rows_ = std::min((std::max(fitting, least) + tile - 1) / tile * tile, whole_tiles);
-    }
-    const std::int64_t spread_rows = part_planes_ > 1 ? part_planes_ * height_ : std::min(part_rows_ + reach_h_, height_);
-    const std::int64_t elements = spread_rows * width_ * pixel_ + 2 * slack_;
-    workspaces_ = Workspaces::for_shares(shares().most(), elements * (element_bytes_ / 4));  // floats
+    if (problem.rule == DivisorRule::fixed || spread.fixed_divisor != 1) return;
+    if (element_bytes() == 4) prepare_factors<float>(problem);
+    else prepare_factors<double>(problem);
 }
 
 // Formed from the product, as Divisors are.
@@ -108,54 +83,29 @@ void SpreadCall::prepare_factors(const Problem &problem) {
     std::memcpy(factors_.data(), factors.data(), factors_.size());
 }
 
-int SpreadCall::run(const void *input, void *output, const Box &box) const {
-    return element_bytes_ == 4 ? run_of<float>(input, output, box) : run_of<double>(input, output, box);
+void SpreadCall::stage(const void *input, const Rows &rows, void *to) const {
+    if (element_bytes() == 4) spread(static_cast<const float *>(input), rows, static_cast<float *>(to));
+    else spread(static_cast<const double *>(input), rows, static_cast<double *>(to));
 }
 
 template <class T>
-int SpreadCall::run_of(const void *input, void *output, const Box &box) const {
-    const std::int32_t workspace = workspaces_->take();
-    T *const memory = reinterpret_cast<T *>(workspaces_->memory(workspace)) + slack_;
-    const bool whole = part_planes_ > 1 && box.row_begin == 0 && box.row_end == shares().all().row_end;
-    const std::int64_t planes = whole ? part_planes_ : 1, rows = whole ? box.row_end : part_rows_;
-    const bool all_channels = box.channel_end - box.channel_begin == shares().all().channel_end;
-    const std::int64_t channel_begin = all_channels ? 0 : box.channel_begin, channel_end = all_channels ? channels_ : box.channel_end;
-    int status = 0;
-    for (std::int64_t outer = box.outer_begin; outer < box.outer_end && status == 0; outer += planes) {
-        const std::int64_t outer_end = std::min(outer + planes, box.outer_end);
-        for (std::int64_t row = box.row_begin; row < box.row_end && status == 0; row += rows) {
-            const std::int64_t row_end = std::min(row + rows, box.row_end);
-            const std::int64_t begin = std::max<std::int64_t>(row - pad_top_, 0), end = std::min(row_end - 1 - pad_top_ + reach_h_, height_);
-            for (std::int64_t plane = outer; plane < outer_end; ++plane) {
-                const T *const gradient = static_cast<const T *>(input) + (nhwc_ ? plane * strides_[0] : plane / channels_ * strides_[0] + plane % channels_ * strides_[1]);
-                spread_rows(gradient, memory + (plane - outer) * height_ * width_ * pixel_, begin, end, channel_begin, channel_end);
-            }
-            // The kernel reads them where they would lie in a whole tensor that began before the workspace.
-            const std::int64_t place = (outer * height_ + begin) * width_ * pixel_ * element_bytes_;
-            const auto address = reinterpret_cast<std::uintptr_t>(memory) - static_cast<std::uintptr_t>(place);
-            status = inner_.run(reinterpret_cast<const void *>(address), output, {outer, outer_end, row, row_end, box.channel_begin, box.channel_end});
-        }
-    }
-    workspaces_->give_back(workspace);
-    return status;
-}
-
-template <class T>
-void SpreadCall::spread_rows(const T *gradient, T *to, std::int64_t begin, std::int64_t end, std::int64_t channel_begin, std::int64_t channel_end) const {
-    for (std::int64_t row = begin; row < end; ++row, to += width_ * pixel_) {
+void SpreadCall::spread(const T *gradient, const Rows &rows, T *to) const {
+    const T *const plane = gradient + (nhwc() ? rows.outer * strides_[0] : rows.outer / channels() * strides_[0] + rows.outer % channels() * strides_[1]);
+    const std::int64_t row_elements = width() * pixel();
+    for (std::int64_t row = rows.begin; row < rows.end; ++row, to += row_elements) {
         const std::int64_t window = row / stride_h_;
         if (row % stride_h_ != 0 || window >= windows_h_) {
-            std::fill_n(to, width_ * pixel_, T{0});
+            std::fill_n(to, row_elements, T{0});
             continue;
         }
         const T *factors = nullptr;
         if (!factor_rows_.empty()) factors = reinterpret_cast<const T *>(factors_.data()) + factor_rows_[static_cast<std::size_t>(window)] * windows_w_;
-        const T *const from = gradient + window * strides_[2];
-        if (nhwc_) {
-            scale_pixels(from, strides_[3], factors, windows_w_, to, pixel_, channel_begin, channel_end);
-            std::fill(to + windows_w_ * pixel_, to + width_ * pixel_, T{0});
+        const T *const from = plane + window * strides_[2];
+        if (nhwc()) {
+            scale_pixels(from, strides_[3], factors, windows_w_, to, pixel(), rows.channel_begin, rows.channel_end);
+            std::fill(to + windows_w_ * pixel(), to + row_elements, T{0});
         } else {
-            spread_row(from, strides_[3], factors, windows_w_, to, stride_w_, width_);
+            spread_row(from, strides_[3], factors, windows_w_, to, stride_w_, width());
         }
     }
 }

@@ -1,4 +1,6 @@
 // What PyTorch's avg_pool2d has not: dilation, SAME padding, rules for the divisor, quantized tensors, results of another dtype or layout.
+#include "environment.hpp"
+
 #include <halpool/halpool.hpp>
 
 #include <gtest/gtest.h>
@@ -207,6 +209,76 @@ TEST(OutputsOfAnotherLayout, AreComputedInTheInputs) {
     EXPECT_NE(to_last.find("_nchw_"), std::string::npos) << to_last;
     EXPECT_NE(to_planar.find("_nhwc_"), std::string::npos) << to_planar;
     EXPECT_NE(to_transposed.find("_nchw_"), std::string::npos) << to_transposed;
+}
+
+TEST(InputsOfAnyStrides, AreGatheredForTheKernels) {
+    const halpool::Shape out{24 * 342, 342, 19, 1}, last_out{24 * 342, 1, 24 * 19, 24};
+    const std::string transposed = kernel_for({24 * 420, 420, 1, 20}, out), every_second = kernel_for({24 * 840, 840, 42, 2}, out);
+    const std::string one_image = kernel_for({0, 420, 21, 1}, out), one_plane = kernel_for({420, 0, 21, 1}, last_out);
+    const bool has_kernels = halpool_target_count() > 1 && halpool_target_at(0).available != 0;
+    if (!has_kernels) GTEST_SKIP() << "this machine has portable kernels alone";
+    for (const std::string &kernel : {transposed, every_second, one_image}) EXPECT_NE(kernel.find("_nchw_"), std::string::npos) << kernel;
+    EXPECT_NE(one_plane.find("_nhwc_"), std::string::npos) << one_plane;
+}
+
+// Of any strides: the bits that the dense input gives, of every part of the output, whatever is gathered at once.
+TEST(InputsOfAnyStrides, GiveTheBitsOfDenseOnes) {
+    const struct {
+        halpool::Shape shape;
+        std::int64_t kernel, stride, padding;
+    } problems[] = {
+        {{2, 3, 210, 190}, 2, 2, 0}, {{1, 2, 200, 210}, 3, 1, 1}, {{2, 16, 60, 70}, 3, 2, 1}, {{1, 2, 230, 220}, 31, 1, 15}, {{2, 5, 7, 7}, 7, 7, 0},
+        {{3, 2, 64, 68}, 4, 4, 0},   {{1, 3, 190, 200}, 7, 2, 3}, {{1, 40, 33, 35}, 7, 1, 3}, {{1, 2, 150, 240}, 5, 7, 2}, {{1, 1, 300, 300}, 300, 300, 0}};
+    for (const auto &problem : problems) {
+        const std::int64_t n = problem.shape[0], c = problem.shape[1], h = problem.shape[2], w = problem.shape[3];
+        const struct {
+            const char *name;
+            halpool::Shape strides;
+            std::int64_t first;  // element [0, 0, 0, 0]
+        } views[] = {{"transposed", {c * h * w, h * w, 1, h}, 0},
+                     {"every second column", {c * h * w * 2, h * w * 2, w * 2, 2}, 0},
+                     {"backwards", {c * h * w, h * w, -w, -1}, h * w - 1},
+                     {"one image", {0, h * w, w, 1}, 0},
+                     {"one row", {c * w, w, 0, 1}, 0},
+                     {"one column, channels innermost", {h * c, 1, c, 0}, 0},
+                     {"some channels of planes", {(c + 2) * h * w, h * w, w, 1}, 0},
+                     {"some channels of pixels", {h * w * (c + 3), 1, w * (c + 3), c + 3}, 0},
+                     {"cropped planes", {c * (h + 1) * (w + 3), (h + 1) * (w + 3), w + 3, 1}, 0}};
+        std::vector<float> memory(static_cast<std::size_t>(n * (c + 3) * (h + 1) * (w + 3) * 2));
+        for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<float>(i * 7919 % 1009) / 500 - 1;
+        AvgPool2dOptions options;
+        options.stride = problem.stride;
+        options.padding = problem.padding;
+        options.count_include_pad = problem.stride != 1;
+        for (const auto &view : views) {
+            for (const auto format : {halpool::MemoryFormat::contiguous, halpool::MemoryFormat::channels_last}) {
+                const TensorDesc strided(problem.shape, view.strides);
+                const TensorDesc output(halpool::avg_pool2d_output_shape(strided, problem.kernel, options), DType::f32, format);
+                const halpool::AvgPool2dPlan plan(strided, output, problem.kernel, options);
+                // The same kernel computes the dense input, which might have had another one.
+                const Environment demanded("HALPOOL_KERNEL", plan.kernel().c_str());
+                const bool by_pixels = plan.kernel().find("_nhwc") != std::string::npos;
+                const TensorDesc dense(problem.shape, DType::f32, by_pixels ? halpool::MemoryFormat::channels_last : halpool::MemoryFormat::contiguous);
+                const halpool::AvgPool2dPlan of_dense(dense, output, problem.kernel, options);
+                std::vector<float> copy(static_cast<std::size_t>(n * c * h * w));
+                const auto at = [&](const halpool::Shape &strides, std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t l) {
+                    return static_cast<std::size_t>(i * strides[0] + j * strides[1] + k * strides[2] + l * strides[3]);
+                };
+                for (std::int64_t i = 0; i < n; ++i)
+                    for (std::int64_t j = 0; j < c; ++j)
+                        for (std::int64_t k = 0; k < h; ++k)
+                            for (std::int64_t l = 0; l < w; ++l) copy[at(dense.strides(), i, j, k, l)] = memory[at(view.strides, i, j, k, l) + static_cast<std::size_t>(view.first)];
+                std::size_t count = 1;
+                for (const std::int64_t extent : output.shape()) count *= static_cast<std::size_t>(extent);
+                std::vector<float> got(count, -9), of_two(count, -9), wanted(count, -8);
+                plan.execute(memory.data() + view.first, got.data());
+                plan.execute(memory.data() + view.first, of_two.data(), 2);
+                of_dense.execute(copy.data(), wanted.data());
+                EXPECT_EQ(got, wanted) << view.name << ", " << plan.kernel() << ", kernel " << problem.kernel << ", stride " << problem.stride;
+                EXPECT_EQ(of_two, wanted) << view.name << ", " << plan.kernel();
+            }
+        }
+    }
 }
 
 }  // namespace
