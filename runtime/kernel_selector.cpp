@@ -406,12 +406,12 @@ Choice select_kernel(const Problem &problem, const Demand &demand) {
 Choice select_unaligned(const Problem &problem, const Demand &demand, const Choice &choice) {
     if (!demand.kernel.empty()) return {};
     const Question question(problem);
-    // One of the same class first: it has the same sums, and so the same bits.
+    // One of the same class and operator first: it has the same sums, and so the same bits.
     for (const bool any_class : {false, true}) {
         bool behind = false;
         for (std::size_t i = 0; i < choice.linked.table->row_count; ++i) {
             const KernelRow &row = choice.linked.table->rows[i];
-            const bool takes_any = behind && row.alignment == 1 && question.for_row(row) && (any_class || row.window == choice.row->window);
+            const bool takes_any = behind && row.alignment == 1 && question.for_row(row) && (any_class || (row.window == choice.row->window && same_name(row.op, choice.row->op)));
             if (takes_any && objection(choice.linked, row, question, demand).empty()) return question.choice(choice.linked, row);
             behind |= choice.row == &row;
         }

@@ -17,37 +17,44 @@ from schedule_file import schedule_text, write_whole
 from search import WIN
 
 FORMAT = 1
-PROGRAM = "peer_halpool"
+DEVICES = {"cuda": "peer_halpool_cuda"}  # what can be tuned so besides CPUs, and the program that runs there
 
 
 # ---- There -------------------------------------------------------------------------------------------------------
 
-def system_of(target):
-    """The facts of a CPU target's system, and whether it is this machine's."""
-    document = json.loads((SOURCE / "schedules/targets.json").read_text(encoding="utf-8"))
-    cpu = [name for name, facts in document["targets"].items() if "system" in facts]
-    if target not in cpu:
-        raise TuneFailed(f"no candidates can be built for {target}; they can for {', '.join(cpu)}")
-    facts = document["systems"][document["targets"][target]["system"]]
-    return facts, platform.machine() in facts["processors"]
+class Place:
+    """Where a target's programs run. TuneFailed where none can be built for it."""
+
+    def __init__(self, target):
+        document = json.loads((SOURCE / "schedules/targets.json").read_text(encoding="utf-8"))
+        known = [name for name, facts in document["targets"].items() if facts.get("device") in DEVICES or "system" in facts]
+        if target not in known:
+            raise TuneFailed(f"no candidates can be built for {target}; they can for {', '.join(known)}")
+        self.device = document["targets"][target].get("device")
+        system = {} if self.device else document["systems"][document["targets"][target]["system"]]
+        # Of a device: programs for machines like this one, its driver found when they run.
+        self.component = "" if self.device or platform.machine() in system["processors"] else system["component"]
+        self.link = [word.replace("{source}", str(SOURCE)) for word in system.get("program_options", [])]
+        if system.get("elf", True):
+            self.link += ["-static-libstdc++", "-static-libgcc", "-s"] if self.device else ["-static", "-s"]
+        self.program = DEVICES.get(self.device, "peer_halpool")
+        self.parameters = kernel_manifest.PARAMETERS["gpu" if self.device else "cpu"]
 
 
-def build(options, state, kernels, layouts):
+def build(options, place, state, kernels, layouts):
     """The peer with these schedules, as search.Builder has it, but for another machine: nothing is looked up there."""
     schedules, tree, log = state / "candidates.json", state / "tree", state / "build.log"
+    if place.device:  # a kernel of everybody's cannot be left out
+        kernels = {family: schedule for family, schedule in kernels.items() if schedule}
     write_whole(schedules, schedule_text({"target": options.target, "kernels": kernels}))
-    system, here = system_of(options.target)
-    link = [word.replace("{source}", str(SOURCE)) for word in system.get("program_options", [])]
-    if system.get("elf", True):
-        link += ["-static", "-s"]
     with open(log, "w", encoding="utf-8") as out:
         for command in (
-                configure_command(options, tree, schedules, options.workloads, layouts, f"-DHALPOOL_SYSTEM={'' if here else system['component']}",
-                                  f"-DCMAKE_EXE_LINKER_FLAGS={' '.join(link)}"),
-                [options.cmake, "--build", tree, "--target", PROGRAM]):
+                configure_command(options, tree, schedules, "" if place.device else options.workloads, layouts,
+                                  f"-DHALPOOL_SYSTEM={place.component}", f"-DCMAKE_EXE_LINKER_FLAGS={' '.join(place.link)}"),
+                [options.cmake, "--build", tree, "--target", place.program]):
             if subprocess.run([str(word) for word in command], stdout=out, stderr=subprocess.STDOUT).returncode:
                 raise TuneFailed(f"a build failed: see {log}")
-    return next(path for path in (tree / "bench" / f"{PROGRAM}{suffix}" for suffix in ("", ".js")) if path.exists())
+    return next(path for path in (tree / "bench" / f"{place.program}{suffix}" for suffix in ("", ".js")) if path.exists())
 
 
 def identity(document):
@@ -62,7 +69,8 @@ def script(document):
     table = [f"{number + 1} {problem['family']} {problem['tolerance']:.6g} {problem['setup']}" for number in range(count)
              for problem in document["problems"] if problem["schedules"][number] is not None]
     text = (pathlib.Path(__file__).parent / "run_bundle.sh").read_text(encoding="utf-8")
-    values = {"BUNDLE": document["id"], "TARGET": document["target"], "TOTAL": str(len(table)), "TABLE": "\n".join(table)}
+    values = {"BUNDLE": document["id"], "TARGET": document["target"], "DEVICE": Place(document["target"]).device or "",
+              "TOTAL": str(len(table)), "TABLE": "\n".join(table)}
     for word, value in values.items():
         text = text.replace(f"@{word}@", value)
     return text
@@ -80,7 +88,7 @@ def emit(options, searches):
     folder = options.emit_candidates.resolve()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise TuneFailed(f"{folder} is there already; name a folder that is not, or is empty")
-    system_of(options.target)
+    place = Place(options.target)
     tried = {search.family: search.untried[:options.rounds] for search in searches}
     count = max(map(len, tried.values()), default=0)
     if not count:
@@ -88,8 +96,8 @@ def emit(options, searches):
     document = {
         "format": FORMAT, "target": options.target, "host": platform.node(), "date": datetime.date.today().isoformat(),
         "halpool": options.version, "halide": halide_version(),
-        "problems": [{"family": search.family, "layout": search.workload.layout, "setup": search.problem.command(search.workload.layout),
-                      "tolerance": search.problem.tolerance(),
+        "problems": [{"family": search.family, "layout": search.layout, "setup": search.problem.command(search.layout),
+                      "tolerance": search.problem.tolerance(), **({"present": search.present} if place.device else {}),
                       "schedules": tried[search.family] + [None] * (count - len(tried[search.family]))} for search in searches]}
     state = options.build / "tune" / f"{options.target}.bundle"
     state.mkdir(parents=True, exist_ok=True)
@@ -100,7 +108,7 @@ def emit(options, searches):
         for number in range(count + 1):  # 0: what everybody gets
             name = f"candidate-{number}" if number else "default"
             print(f"halpool-tune: {name} of {count}" if number else "halpool-tune: default", file=sys.stderr, flush=True)
-            peer = build(options, state, {problem["family"]: problem["schedules"][number - 1] if number else None
+            peer = build(options, place, state, {problem["family"]: problem["schedules"][number - 1] if number else None
                                           for problem in document["problems"]},
                          {problem["layout"] for problem in document["problems"]})
             shutil.copy2(peer, temporary / name)
@@ -144,7 +152,7 @@ def read_bundle(folder):
     for key, kind in (("target", str), ("halpool", str), ("halide", str), ("problems", list)):
         if not isinstance(document.get(key), kind):
             refuse(key, f'no "{key}"')
-    system_of(document["target"])
+    place = Place(document["target"])
     families, counts = set(), set()
     for problem in document["problems"]:
         if not isinstance(problem, dict) or not isinstance(problem.get("family"), str) or not isinstance(problem.get("schedules"), list):
@@ -152,10 +160,10 @@ def read_bundle(folder):
         family = problem["family"]
         if family in families:
             refuse(family, f"{family} is there twice")
-        for schedule in problem["schedules"]:
+        for schedule in problem["schedules"] + [problem.get("present")]:
             if schedule is not None:
                 try:
-                    kernel_manifest.check_parameters(path, family, schedule, kernel_manifest.PARAMETERS["cpu"])
+                    kernel_manifest.check_parameters(path, family, schedule, place.parameters)
                 except kernel_manifest.BadInput as error:
                     raise TuneFailed(str(error)) from error
         families.add(family)
@@ -184,6 +192,8 @@ def read_results(path, bundle):
     cores = device.get("cores", 0)  # null: the device does not say
     if cores is not None and (type(cores) is not int or cores < 1):
         refuse("device", f"cores is {cores!r}")
+    if not isinstance(device.get("gpu", ""), str):
+        refuse("gpu", "gpu is not a text")
     cpuinfo = device.get("cpuinfo", [])
     if not isinstance(cpuinfo, list) or not all(isinstance(line, str) for line in cpuinfo):
         refuse("cpuinfo", "cpuinfo is not a list of lines")
@@ -230,7 +240,7 @@ def from_results(options):
     best, over_default, noise = {}, {}, {}
     for problem in bundle["problems"]:
         family = problem["family"]
-        best[family], over_default[family], noise[family] = None, 1.0, 0.0
+        best[family], over_default[family], noise[family] = problem.get("present"), 1.0, 0.0  # None: the kernel that it gets anyway
         for number, schedule in enumerate(problem["schedules"], 1):
             found = [ratios[family, number] for _, ratios in results if (family, number) in ratios]
             # As in the search: faster in two independent measurements, on each device, the smaller gain counts.
@@ -243,15 +253,17 @@ def from_results(options):
     origins = [{"how": "halpool-tune's candidates measured by their run.sh; over_default: how many times as fast as the kernel that the "
                        "problem gets without, the smaller of two measurements",
                 "halpool": bundle["halpool"], "halide": bundle["halide"], "cpu": device["cpu"], "cores": device["cores"],
-                "date": device["date"], "threads": 1} for device, _ in results]
-    # What all devices are, and no more.
-    machines = [device_identity.of_cpuinfo("\n".join(device.get("cpuinfo", []))) for device, _ in results]
+                **({"gpu": device["gpu"]} if "gpu" in device else {}), "date": device["date"], "threads": 1} for device, _ in results]
+    # What all devices are, and no more. Which CPU feeds a GPU says nothing of it.
+    on_device = Place(bundle["target"]).device is not None
+    machines = [{} if on_device else device_identity.of_cpuinfo("\n".join(device.get("cpuinfo", []))) for device, _ in results]
     tuned_on = {key: value for key, value in machines[0].items() if all(machine.get(key) == value for machine in machines)}
     write_whole(options.output, schedule_text({
         "target": bundle["target"], "tuned_on": tuned_on, "provenance": origins[0] if len(origins) == 1 else origins,
         "over_default": {family: round(gain, 3) for family, gain in over_default.items()},
         "noise": {family: round(spread, 3) for family, spread in noise.items()}, "kernels": best}))
     for family, schedule in best.items():
-        print(f"{family}: " + (f"{over_default[family]:.2f} times as fast with {json.dumps(schedule)}" if schedule
+        print(f"{family}: " + (f"{over_default[family]:.2f} times as fast with {json.dumps(schedule)}" if over_default[family] > 1
                                else "no schedule is faster than the kernel that it gets anyway"))
-    print(f"{options.output}: build with -DHALPOOL_WORKLOADS=<the bundle's> -DHALPOOL_SCHEDULES={options.output}")
+    own = "" if on_device else "-DHALPOOL_WORKLOADS=<the bundle's> "
+    print(f"{options.output}: build with {own}-DHALPOOL_SCHEDULES={options.output}")

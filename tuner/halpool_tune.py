@@ -16,6 +16,7 @@ import pathlib
 import sys
 
 import bundle
+import device_search
 from common import SOURCE, TuneFailed, halpool_version, kernel_manifest, usable_targets
 from onnx_workloads import workloads_of_model
 from peer_process import PeerFailed
@@ -66,7 +67,7 @@ def search_command(arguments):
     parser.add_argument("--all", action="store_true", help="of the default file all problems, not only the judged ones")
     parser.add_argument("--emit-candidates", type=pathlib.Path, metavar="DIR",
                         help="build the candidates (--rounds of each problem, default 6) as programs into a folder for a device that has no "
-                             "compiler, of any CPU target; its run.sh measures them there")
+                             "compiler, of any CPU target or of CUDA; its run.sh measures them there")
     parser.add_argument("--from-results", type=pathlib.Path, nargs="+", metavar="FILE", help="schedules from what run.sh wrote; with --bundle")
     parser.add_argument("--bundle", type=pathlib.Path, metavar="DIR", help="the folder that --emit-candidates wrote")
     parser.add_argument("--seed", type=int, default=1, help="of the order in which candidates are tried")
@@ -79,6 +80,7 @@ def search_command(arguments):
         return bundle.from_results(options)
     if not options.build:
         raise TuneFailed("run build/bin/halpool-tune or ./dev tune: the tuner builds with the generator of a build")
+    workloads_named = options.workloads is not None
     options.group = "judged" if not (options.workloads or options.all or options.classes) else None
     options.build, options.workloads = options.build.resolve(), (options.workloads or SOURCE / "benchmarks/workloads.json").resolve()
     usable = usable_targets()
@@ -86,8 +88,12 @@ def search_command(arguments):
         raise TuneFailed("no CPU target runs on this machine: name one, for --effort estimate or --emit-candidates, with --target")
     options.target, options.version = options.target or usable[0], halpool_version()
     known = json.loads((SOURCE / "schedules/targets.json").read_text())["targets"]
-    if options.target not in known or "device" in known[options.target]:
-        raise TuneFailed(f"there is no CPU target {options.target}; known: {', '.join(name for name in known if 'device' not in known[name])}")
+    on_device = known.get(options.target, {}).get("device") in bundle.DEVICES and options.emit_candidates
+    if options.target not in known or ("device" in known[options.target] and not on_device):
+        raise TuneFailed(f"there is no CPU target {options.target}; known: {', '.join(name for name in known if 'device' not in known[name])}"
+                         f"; with --emit-candidates also {', '.join(name for name in known if known[name].get('device') in bundle.DEVICES)}")
+    if on_device and not workloads_named:
+        options.workloads = (SOURCE / "benchmarks/workloads_cuda.json").resolve()
     if options.target not in usable and not (options.effort == "estimate" or options.emit_candidates):
         raise TuneFailed(f"target {options.target} does not run here; these do: {', '.join(usable)}")
     options.output = (options.output or options.build / "tune" / f"{options.target}.json").resolve()
@@ -100,6 +106,8 @@ def search_command(arguments):
     options.how = f"./dev tune{' --classes' if options.classes else ''} --target {options.target} --budget {options.budget:.0f}s --effort {options.effort}"
     if options.emit_candidates:
         options.rounds = options.rounds or 6
+        if on_device:
+            return bundle.emit(options, device_search.problems(options))
         searches = problems(options)
         state = options.build / "tune"
         state.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 #   ./run.sh [RESULTS.json]    default: results.json beside this script
 # HALPOOL_RUN: words before each program, an emulator or "taskset 80". Stop it when you like: the same command goes on
 # where it was, for RESULTS.json.journal has what was measured.
-bundle=@BUNDLE@ target=@TARGET@ total=@TOTAL@
+bundle=@BUNDLE@ target=@TARGET@ device=@DEVICE@ total=@TOTAL@
 rounds=5
 
 set -f  # nothing that a program says is a pattern
@@ -94,16 +94,17 @@ least() {
     [ -n "$minimum" ]
 }
 
-# calls_of NS: $calls of so long take some 20 ms; a repetition has 20 us at least.
+# calls_of NS: $calls of so long take some 20 ms; a repetition has 20 us at least, one of a device 3 ms.
 calls_of() {
     number "$1" || return 1
+    if [ -n "$device" ]; then most_calls=20; else most_calls=500; fi
     case $exponent in
     5) calls=$((20000000 / ($digits / 10))) ;;
     6) calls=$((20000000 / $digits)) ;;
     7) calls=$((20000000 / ($digits * 10))) ;;
-    *) if [ "$exponent" -lt 5 ]; then calls=500; else calls=3; fi ;;
+    *) if [ "$exponent" -lt 5 ]; then calls=$most_calls; else calls=3; fi ;;
     esac
-    if [ "$calls" -gt 500 ]; then calls=500; fi
+    if [ "$calls" -gt "$most_calls" ]; then calls=$most_calls; fi
     if [ "$calls" -lt 3 ]; then calls=3; fi
 }
 
@@ -111,7 +112,9 @@ calls_of() {
 
 # ask PROGRAM COMMAND: $answer, and the $estimate of a call; or fails, and $answer says why.
 ask() {
-    answers=$($HALPOOL_RUN "$here/$1" --threads 1 --target "$target" <<END
+    # Of a device, kernels that everybody gets are measured: the family's, whichever the problem would take.
+    answers=$([ -z "$device" ] || export HALPOOL_KERNEL="${family}_$target"
+        $HALPOOL_RUN "$here/$1" --threads 1 --target "$target" <<END
 ready
 $setup
 $2
@@ -236,8 +239,13 @@ results_text() {
     fi
     [ -n "$cpu" ] || cpu=$(uname -m)
     case ${cores:-0} in 0) cores=null ;; esac
+    gpu=
+    if [ "$device" = cuda ]; then
+        gpu=$(plain "$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | sed -n 1p)")
+        gpu="\"gpu\": \"${gpu:-unknown}\", "
+    fi
     echo "{\"format\": 1, \"bundle\": \"$bundle\","
-    echo " \"device\": {\"cpu\": \"$(plain "$cpu")\", \"cores\": $cores, \"date\": \"$(date -u +%Y-%m-%d)\","
+    echo " \"device\": {$gpu\"cpu\": \"$(plain "$cpu")\", \"cores\": $cores, \"date\": \"$(date -u +%Y-%m-%d)\","
     echo "  \"cpuinfo\": [$cpuinfo]},"
     echo ' "measured": ['
     line=

@@ -86,7 +86,8 @@ class OwnSearch(Search):
 
     def __init__(self, workload, problem, target, patient=False):
         super().__init__(workload.family, [(problem, workload.layout)], candidates(workload, target), patient)
-        self.workload, self.problem, self.target, self.alignment, self.present = workload, problem, target, 0, {}
+        self.workload, self.problem, self.layout = workload, problem, workload.layout
+        self.target, self.alignment, self.present = target, 0, {}
 
     def judge(self, schedule, ratios):
         better = super().judge(schedule, ratios)

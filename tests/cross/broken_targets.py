@@ -20,7 +20,7 @@ def refuse(change, *words):
     change(document)
     text = json.dumps(document, indent=2)
     path.write_text(text)
-    result = tree.configure(copy / "build", source=copy)
+    result = tree.configure(copy / "build", source=copy, fresh=False)
     output = " ".join(result.stdout.split())
     assert result.returncode != 0, words
     for word in words:

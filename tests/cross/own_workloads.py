@@ -49,7 +49,8 @@ def refuse(path, change, *words):
     change(documents[path])
     for each, document in documents.items():
         write(each, document)
-    result = tree.configure(folder / "refused", f"-DHALPOOL_TARGETS={TARGET}", f"-DHALPOOL_WORKLOADS={workloads}", f"-DHALPOOL_SCHEDULES={schedules}")
+    result = tree.configure(folder / "refused", f"-DHALPOOL_TARGETS={TARGET}", f"-DHALPOOL_WORKLOADS={workloads}", f"-DHALPOOL_SCHEDULES={schedules}",
+                            fresh=False)
     output = " ".join(result.stdout.split())
     assert result.returncode != 0, words
     for word in words:

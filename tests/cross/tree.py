@@ -56,8 +56,10 @@ def has_few_kernels(target):
     return FEW_KERNELS in TARGETS[target].get("only", {}).get("dtypes", [FEW_KERNELS])
 
 
-def configure(folder, *options, source=SOURCE):
-    shutil.rmtree(folder, ignore_errors=True)
+def configure(folder, *options, source=SOURCE, fresh=True):
+    """fresh: else what CMake found out about the compiler stays, and every option that is not named."""
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
     return subprocess.run(
         [CMAKE, "-S", source, "-B", folder, f"-DCMAKE_MAKE_PROGRAM={os.environ['MAKE_PROGRAM']}",
          f"-DPython3_EXECUTABLE={sys.executable}", f"-DHALPOOL_GENERATOR={os.environ['GENERATOR']}", "-DHALPOOL_BUILD_CLI=OFF",

@@ -115,7 +115,10 @@ bool read_parameters(const std::string &ptx, const std::string &entry, std::vect
 }
 
 CUdeviceptr add_allocation(FakeMemory kind, CUcontext context, std::size_t bytes) {
-    const auto start = reinterpret_cast<CUdeviceptr>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
+    const std::size_t whole = (bytes + 255) / 256 * 256;
+    void *const memory = std::aligned_alloc(256, whole);
+    if (memory) std::memset(memory, 0, whole);  // no launch computes anything: what is read back is the same whenever it is
+    const auto start = reinterpret_cast<CUdeviceptr>(memory);
     const std::lock_guard<std::mutex> lock(state().mutex);
     state().allocations.push_back({kind, context, start, bytes});
     return start;
@@ -260,6 +263,13 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context) {
     return CUDA_SUCCESS;
 }
 
+CUresult cuCtxSetCurrent(CUcontext context) {
+    FAKE_ENTER(cuCtxSetCurrent);
+    if (!current_contexts.empty()) current_contexts.pop_back();
+    if (context) current_contexts.push_back(context);
+    return CUDA_SUCCESS;
+}
+
 CUresult cuCtxSynchronize() {
     FAKE_ENTER(cuCtxSynchronize);
     return current() ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
@@ -345,6 +355,13 @@ CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, std::size_t bytes) {
     FAKE_ENTER(cuMemcpyDtoH_v2);
     if (!current()) return CUDA_ERROR_INVALID_CONTEXT;
     std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream) {
+    FAKE_ENTER(cuMemcpyDtoDAsync_v2);
+    if (!current()) return CUDA_ERROR_INVALID_CONTEXT;
+    std::memmove(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes);
     return CUDA_SUCCESS;
 }
 

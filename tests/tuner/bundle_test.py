@@ -13,6 +13,7 @@ import unittest
 
 import bundle
 import device_identity
+import device_search
 from common import TuneFailed
 
 # Those that are here, each once: sh is one of them.
@@ -34,7 +35,7 @@ def entry(family, candidate, default, ns):
     return {"family": family, "candidate": candidate, "default_ns": default, "candidate_ns": ns}
 
 
-class Results(unittest.TestCase):
+class Taking(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder, True)
@@ -66,6 +67,8 @@ class Results(unittest.TestCase):
             self.schedules(*results, document=document)
         self.assertFalse(self.output.exists())
 
+
+class Results(Taking):
     def test_the_best_of_two_measurements_wins(self):
         found = self.schedules([entry(ONE, 1, [100, 100], [80, 90]), entry(ONE, 2, [100, 200.0], [89, 160]),
                                 entry(ONE, 3, [100, 100], [50, 89]), entry(TWO, 1, [100], [101])])
@@ -138,7 +141,7 @@ class Results(unittest.TestCase):
         document["problems"][0]["schedules"][0] = {"vector": 8}
         self.refused("candidates.json:2: this is not what was emitted", good, document=document)
         self.refused("candidates.json:3: format 2", good, document=candidates(format=2))
-        self.refused("no candidates can be built for cuda-sm80", good, document=candidates(target="cuda-sm80"))
+        self.refused("no candidates can be built for vulkan-1.1", good, document=candidates(target="vulkan-1.1"))
         self.refused("no \"halpool\"", good, document=candidates(halpool=None))
         self.refused("candidates.json:.*vector is 9; allowed", good,
                      document=candidates(problems=[{"family": ONE, "schedules": [{"vector": 9}]}]))
@@ -336,11 +339,67 @@ class Numbers(unittest.TestCase):
                 self.assertEqual(done.stdout.split(), expected)
 
 
+class OfDevices(Taking):
+    """What comes back from a GPU."""
+
+    ONE, TWO, PRESENT = "avg_pool2d_f32_nchw_2x2s2", "avg_pool2d_f32_nchw_generic", {"vector": 1, "threads": 128}
+
+    def document(self):
+        problems = [{"family": family, "layout": "nchw", "setup": "setup", "tolerance": 2e-6, "present": self.PRESENT,
+                     "schedules": [{"vector": 1, "threads": 256}]} for family in (self.ONE, self.TWO)]
+        document = {**candidates(), "target": "cuda-sm80", "problems": problems}
+        return {**document, "id": bundle.identity(document)}
+
+    def test_keeps_the_present_schedule_of_what_gains_nothing_and_names_the_gpu(self):
+        path, = self.write([entry(self.ONE, 1, [9, 9], [6, 5]), entry(self.TWO, 1, [9], [9.5])], document=self.document())
+        path.write_text(path.read_text().replace('"cores"', '"gpu": "H9", "cores"'))
+        self.take([path])
+        written = json.loads(self.output.read_text())
+        self.assertEqual(written["kernels"], {self.ONE: {"vector": 1, "threads": 256}, self.TWO: self.PRESENT})
+        self.assertEqual((written["target"], written["tuned_on"], written["provenance"]["gpu"]), ("cuda-sm80", {}, "H9"))
+        self.assertEqual(written["over_default"], {self.ONE: 1.5, self.TWO: 1.0})
+        path.write_text(path.read_text().replace('"H9"', "9"))
+        with self.assertRaisesRegex(TuneFailed, "gpu is not a text"):
+            self.take([path])
+
+    def test_refuses_schedules_that_are_none_of_a_device(self):
+        document = self.document()
+        document["problems"][0]["schedules"][0]["threads"] = 100
+        path, = self.write([entry(self.ONE, 1, [9, 9], [6, 5])], document={**document, "id": bundle.identity(document)})
+        with self.assertRaisesRegex(TuneFailed, "threads is 100; allowed: 32, 64, 128, 256"):
+            self.take([path])
+
+
+class DeviceProblems(unittest.TestCase):
+    def searches(self, *workloads):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "w.json"
+            path.write_text(json.dumps({"layouts": ["nchw", "nhwc"], "workloads": [{"name": str(i), **each} for i, each in enumerate(workloads)]}))
+            return {search.family: search for search in device_search.problems(types.SimpleNamespace(target="cuda-sm80", workloads=path))}
+
+    def test_take_the_first_kernel_that_fits_and_measure_it_on_the_largest(self):
+        small, large = {"input": [1, 8, 16, 32], "kernel_size": 2}, {"input": [2, 8, 16, 32], "kernel_size": 2}
+        found = self.searches(small, large, {"input": [1, 3, 10, 10], "kernel_size": 2}, {"input": [1, 4, 9, 9], "kernel_size": 9},
+                              {"input": [1, 4, 40, 40], "kernel_size": 7, "stride": 1}, {"input": [1, 4, 9, 9], "kernel_size": 3, "stride": 3, "padding": 1})
+        prefix = "avg_pool2d_f32_"
+        self.assertEqual({family.removeprefix(prefix) for family in found},
+                         {"nchw-a16_2x2s2", "nhwc-a16_2x2s2", "nchw_2x2s2", "nhwc_2x2s2", "nchw_global", "nhwc_global", "nchw_separable", "nhwc_separable",
+                          "nchw_generic", "nhwc-a16_generic"})
+        self.assertEqual(found[f"{prefix}nchw-a16_2x2s2"].problem.input[0], 2)
+        for family, search in found.items():
+            self.assertTrue(search.untried)
+            for schedule in search.untried:  # one parameter differs, and rows of any length have no vectors
+                self.assertEqual(sum(schedule[name] != search.present[name] for name in schedule), 1)
+                self.assertLessEqual(schedule["vector"], 4 if "-a16" in family else 1)
+        with self.assertRaisesRegex(TuneFailed, "has no problem that a kernel of cuda-sm80 takes"):
+            self.searches()
+
+
 # A build that takes the schedules for the program.
 CMAKE = """#!/bin/sh
 case $1 in
 -S) echo "$*" >>{folder}/configured ;;
---build) mkdir -p "$2/bench" && cp "$2/../candidates.json" "$2/bench/peer_halpool" ;;
+--build) mkdir -p "$2/bench" && cp "$2/../candidates.json" "$2/bench/$4" ;;
 esac
 {last}
 """
@@ -362,8 +421,7 @@ class Emitting(unittest.TestCase):
         searches = []
         for problem in candidates()["problems"]:
             measured = types.SimpleNamespace(command=lambda layout, setup=problem["setup"]: setup, tolerance=lambda: 2e-6)
-            workload = types.SimpleNamespace(layout=problem["layout"])
-            searches.append(types.SimpleNamespace(family=problem["family"], workload=workload, problem=measured,
+            searches.append(types.SimpleNamespace(family=problem["family"], layout=problem["layout"], problem=measured, present={"vector": 1},
                                                   untried=[schedule for schedule in problem["schedules"] if schedule]))
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             bundle.emit(types.SimpleNamespace(**options), searches if changes.get("rounds") != 0 else [])
@@ -388,9 +446,21 @@ class Emitting(unittest.TestCase):
         with self.assertRaisesRegex(TuneFailed, "is there already"):
             self.emit()
 
+    def test_of_a_device_has_programs_for_its_driver_and_kernels_that_stay(self):
+        self.emit(target="cuda-sm80")
+        document = json.loads((self.target / "candidates.json").read_text())
+        self.assertEqual([problem["present"] for problem in document["problems"]], [{"vector": 1}] * 2)
+        # What everybody gets has its own schedule where nothing else is tried.
+        built = [json.loads((self.target / name).read_text()) for name in ("default", "candidate-1", "candidate-2")]
+        self.assertEqual([program["kernels"] for program in built], [{}, {ONE: {"vector": 4}, TWO: {"vector": 4}}, {ONE: {"vector": 8}}])
+        configured = (self.folder / "configured").read_text()
+        for option in ("HALPOOL_SYSTEM= ", "HALPOOL_TARGETS=cuda-sm80", "HALPOOL_WORKLOADS= ", "=-static-libstdc++ -static-libgcc -s"):
+            self.assertIn(option, configured)
+        self.assertIn(f"bundle={document['id']} target=cuda-sm80 device=cuda total=3\n", (self.target / "run.sh").read_text())
+
     def test_leaves_nothing_where_it_fails(self):
         for why, changes in (("a build failed: see", {"last": "exit 1"}),
-                             ("no candidates can be built for cuda-sm80", {"target": "cuda-sm80"}),
+                             ("no candidates can be built for vulkan-1.1", {"target": "vulkan-1.1"}),
                              ("no candidates can be built for none", {"target": "none"}), ("no problem has schedules", {"rounds": 0})):
             with self.assertRaisesRegex(TuneFailed, why):
                 self.emit(**changes)
