@@ -114,7 +114,7 @@ public:
         if (window == Window::global && !nhwc) output.dim(2).set_stride(output.dim(0).extent());  // planes are rows
         if (is_by_lines()) {
             output.never_partition_all();
-            get_pipeline().add_custom_lowering_pass(new GradientLines(element_type(), vector, masked_loads(), window == Window::fixed));
+            get_pipeline().add_custom_lowering_pass(new GradientLines(element_type(), vector, masked_loads(), get_target().has_feature(Target::AVX512), window == Window::fixed));
         } else if (window == Window::fixed) {
             schedule_fixed();
         } else if (window == Window::global) {

@@ -51,8 +51,8 @@ private:
 // The code for one loop over rows.
 class Emitter {
 public:
-    Emitter(const For *rows, const Stmt &body, const Call *mark, const ElementType &element, int lanes, bool masked_loads, bool whole_vectors)
-        : rows_(rows), element_(element), lanes_(lanes), masked_loads_(masked_loads), whole_vectors_(whole_vectors), args_(mark->args), line_("line", kGradientLineFloats + 2 * kSlackVectors * lanes) {
+    Emitter(const For *rows, const Stmt &body, const Call *mark, const ElementType &element, int lanes, bool masked_loads, bool masked_stores, bool whole_vectors)
+        : rows_(rows), element_(element), lanes_(lanes), masked_loads_(masked_loads), masked_stores_(masked_stores), whole_vectors_(whole_vectors), args_(mark->args), line_("line", kGradientLineFloats + 2 * kSlackVectors * lanes) {
         const For *columns = body.as<For>();
         FindStore found;
         body.accept(&found);
@@ -81,14 +81,23 @@ public:
     }
 
 private:
-    Stmt in_registers(const Known &known) const { return if_else(args_[kUniform] == 1, in_registers(known, true), in_registers(known, false)); }
+    Stmt in_registers(const Known &known) {
+        const auto of = [&](bool uniform) {
+            Stmt rows = in_registers(known, uniform);
+            if (!masked_stores_ || whole_vectors_) return rows;
+            rows = if_else(columns_ <= lanes_ * known.stride, in_one_vector(known, uniform, lanes_), rows);
+            if (lanes_ % known.stride == 0) rows = if_else(columns_ <= lanes_, in_one_vector(known, uniform, lanes_ / known.stride), rows);
+            return rows;
+        };
+        return if_else(args_[kUniform] == 1, of(true), of(false));
+    }
     Expr has_padding_of(const Known &known) const { return pad_ % known.stride == known.padding; }
     Stmt of_known_windows() {
         Stmt known = by_lines();
         for (const Known &k : kKnown) known = if_else(stride_ == k.stride && args_[kKernel] == k.kernel && has_padding_of(k), in_registers(k), known);
         return known;
     }
-    Stmt of_one_window() const {
+    Stmt of_one_window() {
         const auto stride = as_const_int(args_[kStride]), kernel = as_const_int(args_[kKernel]);
         _halide_user_assert(stride && kernel) << "lines of whole vectors are of windows that the generator knows\n";
         Stmt known;
@@ -139,54 +148,98 @@ private:
         return line_.within(s.done());
     }
 
-    // Rows of windows that are known, without a line.
-    Stmt in_registers(const Known &known, bool uniform) const {
-        int lowest = 0, highest = 0;
-        for (int place = 0; place < known.stride; ++place) {
-            lowest = std::min(lowest, known.last(place) - known.count(place) + 1);
-            highest = std::max(highest, known.last(place));
+    // Of vectors of windows: the first and the last one, counted from where a stride begins, that lie over one of its places.
+    struct Reach {
+        explicit Reach(const Known &known) {
+            for (int place = 0; place < known.stride; ++place) {
+                lowest = std::min(lowest, known.last(place) - known.count(place) + 1);
+                highest = std::max(highest, known.last(place));
+            }
         }
-        const int outputs = known.stride * lanes_, most_rows = static_cast<int>(as_const_int(args_[kMostRows]).value_or(kMostKnownRows));
+        int lowest = 0, highest = 0;
+    };
+    Expr windows_there(const Expr &at, int lanes) const {
+        return Ramp::make(at, 1, lanes) >= Broadcast::make(0, lanes) && Ramp::make(at, 1, lanes) < Broadcast::make(windows_, lanes);
+    }
+
+    // `lanes` strides of a row under so many windows, the first of them at `mine`. is_there: which of those at mine + window are windows,
+    // undefined where all of them are; write: of the outputs.
+    Stmt known_vector(const Known &known, bool uniform, int lanes, int rows, const Expr &first_window, const Expr &mine, const std::function<Expr(int)> &is_there,
+                      const std::function<Stmt(Expr)> &write) const {
+        Sequence v;
+        const Reach reach(known);
+        std::vector<Expr> sums;
+        for (int window = reach.lowest; window <= reach.highest; ++window) {
+            const Expr at = mine + window, there = is_there(window);
+            const auto read = [&](const Load *from, const Expr &index) {
+                return Load::make(from->type.with_lanes(lanes), from->name, Ramp::make(index, 1, lanes), from->image, from->param, there.defined() ? there : const_true(lanes), ModulusRemainder());
+            };
+            const auto tap = [&](int t) {
+                const Expr row = first_window + t, gradient = element_.widened(read(load_of(kPlane), plane_ + row * row_pitch_ + at));
+                if (uniform) return gradient;
+                const Expr height_class = cast<int>(table(kDivisor, row)) - 1;
+                return strict_float(gradient * read(load_of(kReciprocal), height_class * windows_ + at));
+            };
+            const Expr sum = rows == 0 ? make_zero(Float(32, lanes)) : chain(rows, tap);
+            sums.push_back(v.let("sum", there.defined() ? select(there, sum, make_zero(Float(32, lanes))) : sum));
+        }
+        std::vector<Expr> values;
+        for (int place = 0; place < known.stride; ++place) {
+            const auto of = [&](int i) { return sums[static_cast<std::size_t>(known.last(place) - i - reach.lowest)]; };
+            values.push_back(v.let("value", result(known.count(place) == 0 ? make_zero(Float(32, lanes)) : chain(known.count(place), of))));
+        }
+        v.add(write(Shuffle::make_interleave(values)));
+        return v.done();
+    }
+    Stmt by_count(const Expr &count, const std::function<Stmt(int)> &of) const {
+        Stmt any;
+        const int most_rows = static_cast<int>(as_const_int(args_[kMostRows]).value_or(kMostKnownRows));
+        for (int rows = 0; rows <= most_rows; ++rows) any = any.defined() ? if_else(count == rows, of(rows), any) : of(rows);
+        return any;
+    }
+
+    // Rows of windows that are known, which one vector of so many windows holds: masks are the same for all of them.
+    Stmt in_one_vector(const Known &known, bool uniform, int lanes) {
+        const int outputs = known.stride * lanes;
+        const Reach reach(known);
+        Sequence s;
+        const Expr base = s.let("base", pad_ / known.stride);
+        std::vector<Expr> there;
+        for (int window = reach.lowest; window <= reach.highest; ++window) there.push_back(s.let("there", windows_there(base + window, lanes)));
+        const Expr inside = s.let("inside", Ramp::make(0, 1, outputs) < Broadcast::make(columns_, outputs));
+        s.add(loop("row", rows_->extent, [&](const Expr &i) {
+            Sequence r;
+            const Expr row = r.let("row", at_row(args_[kRow], i));
+            const Expr first = r.let("first", table(kFirstRow, row)), count = r.let("count", table(kEndRow, row) - first);
+            output_row_ = r.let("output", at_row(output_, i));
+            r.add(by_count(count, [&](int rows) {
+                return known_vector(known, uniform, lanes, rows, first, base, [&](int window) { return there[static_cast<std::size_t>(window - reach.lowest)]; },
+                                    [&](const Expr &values) { return store(0, values, inside); });
+            }));
+            return r.done();
+        }));
+        return s.done();
+    }
+
+    // Rows of windows that are known, without a line.
+    Stmt in_registers(const Known &known, bool uniform) {
+        const Reach reach(known);
+        const int outputs = known.stride * lanes_;
         Sequence s;
         const Expr base = s.let("base", pad_ / known.stride), vectors = s.let("vectors", (columns_ + outputs - 1) / outputs);
         // Vectors of which all windows are there, and which end inside the row.
-        const Expr begin = s.let("begin", clamp((lanes_ - 1 - base - lowest) / lanes_, 0, vectors));
-        const Expr end = s.let("end", clamp(min((windows_ - base - highest) / lanes_, columns_ / outputs), begin, vectors));
+        const Expr begin = s.let("begin", clamp((lanes_ - 1 - base - reach.lowest) / lanes_, 0, vectors));
+        const Expr end = s.let("end", clamp(min((windows_ - base - reach.highest) / lanes_, columns_ / outputs), begin, vectors));
         // write(the place of a vector's outputs in the row, they)
         using Write = std::function<Stmt(Expr, Expr)>;
         const auto body = [&](int rows, const Expr &first_window, const Expr &vector, bool is_inside, const Write &write) {
             Sequence v;
             const Expr mine = v.let("mine", vector * lanes_ + base);
-            std::vector<Expr> sums;
-            for (int window = lowest; window <= highest; ++window) {
-                const Expr at = mine + window;
-                const Expr is_there = is_inside ? const_true(lanes_) : Ramp::make(at, 1, lanes_) >= Broadcast::make(0, lanes_) && Ramp::make(at, 1, lanes_) < Broadcast::make(windows_, lanes_);
-                const auto read = [&](const Load *from, const Expr &index) {
-                    return Load::make(from->type.with_lanes(lanes_), from->name, Ramp::make(index, 1, lanes_), from->image, from->param, is_there, ModulusRemainder());
-                };
-                const auto tap = [&](int t) {
-                    const Expr row = first_window + t, gradient = element_.widened(read(load_of(kPlane), plane_ + row * row_pitch_ + at));
-                    if (uniform) return gradient;
-                    const Expr height_class = cast<int>(table(kDivisor, row)) - 1;
-                    return strict_float(gradient * read(load_of(kReciprocal), height_class * windows_ + at));
-                };
-                const Expr sum = rows == 0 ? make_zero(Float(32, lanes_)) : chain(rows, tap);
-                sums.push_back(v.let("sum", is_inside ? sum : select(is_there, sum, make_zero(Float(32, lanes_)))));
-            }
-            std::vector<Expr> values;
-            for (int place = 0; place < known.stride; ++place) {
-                const auto of = [&](int i) { return sums[static_cast<std::size_t>(known.last(place) - i - lowest)]; };
-                values.push_back(v.let("value", result(known.count(place) == 0 ? make_zero(Float(32, lanes_)) : chain(known.count(place), of))));
-            }
-            v.add(write(vector * outputs, Shuffle::make_interleave(values)));
+            v.add(known_vector(known, uniform, lanes_, rows, first_window, mine, [&](int window) { return is_inside ? Expr() : windows_there(mine + window, lanes_); },
+                               [&](const Expr &values) { return write(vector * outputs, values); }));
             return v.done();
         };
         const auto below_columns = [&](const Expr &first) { return Ramp::make(first, 1, outputs) < Broadcast::make(columns_, outputs); };
-        const auto by_count = [&](const Expr &count, const std::function<Stmt(int)> &of) {
-            Stmt any;
-            for (int rows = 0; rows <= most_rows; ++rows) any = any.defined() ? if_else(count == rows, of(rows), any) : of(rows);
-            return any;
-        };
         s.add(loop("row", rows_->extent, [&](const Expr &i) {
             Sequence r;
             const Expr row = r.let("row", at_row(args_[kRow], i));
@@ -215,7 +268,7 @@ private:
                 return Block::make(loop("vector", end - begin, [&](const Expr &vector) { return body(rows, first, begin + vector, true, put(false, 0)); }),
                                    if_else(may_run_over, ends(put(false, 0)), ends(put(true, 0))));
             });
-            if (known.kernel != known.stride) {
+            if (known.kernel != known.stride || masked_stores_) {
                 r.add(alone);
                 return r.done();
             }
@@ -393,7 +446,7 @@ private:
     const For *rows_;
     const ElementType &element_;
     int lanes_;
-    bool masked_loads_, whole_vectors_;
+    bool masked_loads_, masked_stores_, whole_vectors_;
     std::vector<Expr> args_;
     const Store *store_ = nullptr;
     Expr output_;
@@ -417,7 +470,7 @@ Stmt GradientLines::visit(const For *rows) {
     if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
     const Stmt body = inline_lets(rows->body);
     const Call *mark = find_mark(body, kGradientLine);
-    return mark ? Emitter(rows, body, mark, element_, lanes_, masked_loads_, whole_vectors_).emit() : IRMutator::visit(rows);
+    return mark ? Emitter(rows, body, mark, element_, lanes_, masked_loads_, masked_stores_, whole_vectors_).emit() : IRMutator::visit(rows);
 }
 
 }  // namespace halpool

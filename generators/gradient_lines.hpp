@@ -38,16 +38,16 @@ Halide::Expr gradient_line_sum(const GradientCall &call);
 // rows are whole vectors, which are stored one by one.
 class GradientLines : public Halide::Internal::IRMutator {
 public:
-    // element: of floats of at most 32 bits. whole_vectors: planar rows are multiples of `lanes`, and kernel, stride and the most rows are constants.
-    GradientLines(const ElementType &element, int lanes, bool masked_loads, bool whole_vectors)
-        : element_(element), lanes_(lanes), masked_loads_(masked_loads), whole_vectors_(whole_vectors) {}
+    // element: of floats of at most 32 bits. masked_loads, masked_stores: such cost no more than others. whole_vectors: planar rows are multiples of `lanes`, and kernel, stride and the most rows are constants.
+    GradientLines(const ElementType &element, int lanes, bool masked_loads, bool masked_stores, bool whole_vectors)
+        : element_(element), lanes_(lanes), masked_loads_(masked_loads), masked_stores_(masked_stores), whole_vectors_(whole_vectors) {}
 
 private:
     using Halide::Internal::IRMutator::visit;
     Halide::Internal::Stmt visit(const Halide::Internal::For *) override;
     ElementType element_;
     int lanes_;
-    bool masked_loads_, whole_vectors_;
+    bool masked_loads_, masked_stores_, whole_vectors_;
 };
 
 }  // namespace halpool
