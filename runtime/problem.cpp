@@ -365,9 +365,13 @@ std::optional<Problem> Problem::with_dense_input() const {
     const std::array<int, 4> &order = planar ? kPlanar : kChannelsLast;
     Problem gathered = *this;
     if (input.is_dense(order) || !gathered.input.make_dense(order)) return std::nullopt;
-    constexpr std::int64_t kMostBytes = 64 * 1024 * 1024;  // a thread
-    const std::int64_t row_bytes = x.input * (planar ? 1 : input.shape[1]) * static_cast<std::int64_t>(input.dtype->bytes);
+    for (const Axis &axis : {y, x}) {
+        if (axis.reach() > kMostElements || axis.stride > kMostElements || axis.pad_begin > kMostElements) return std::nullopt;  // no kernel takes such
+    }
+    constexpr std::int64_t kMostBytes = 64 * 1024 * 1024;  // a thread, and beside its rows
+    const std::int64_t pixel_bytes = (planar ? 1 : input.shape[1]) * static_cast<std::int64_t>(input.dtype->bytes), row_bytes = x.input * pixel_bytes;
     const std::int64_t rows = std::min(y.input, 3 * y.reach() + kLargeBlock * y.stride);  // of a part, at least (StagedCall)
+    if (x.reach() + x.pad_begin > kMostBytes / pixel_bytes) return std::nullopt;
     return rows <= kMostBytes / row_bytes ? std::optional(gathered) : std::nullopt;
 }
 

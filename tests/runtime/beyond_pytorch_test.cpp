@@ -221,6 +221,31 @@ TEST(InputsOfAnyStrides, AreGatheredForTheKernels) {
     EXPECT_NE(one_plane.find("_nhwc_"), std::string::npos) << one_plane;
 }
 
+// Windows so far apart, or so wide, that the memory beside what is gathered would be more than a machine should give.
+TEST(InputsOfAnyStrides, OfWindowsThatNoKernelTakesAreTheReferences) {
+    const std::vector<float> values{1, 9, 2, 9, 3, 9, 4, 9, 5, 9, 6, 9, 7, 9, 8, 9};
+    const TensorDesc every_second({1, 1, 2, 4}, {16, 16, 8, 2});
+    AvgPool2dOptions options;
+    options.stride = 2147483647;
+    std::vector<float> result(1);
+    const TensorDesc one({1, 1, 1, 1});
+    const halpool::AvgPool2dPlan far(every_second, one, 2, options);
+    far.execute(values.data(), result.data());
+    EXPECT_EQ(result[0], 3.5f);
+    EXPECT_NE(far.kernel().find("_reference"), std::string::npos) << far.kernel();
+
+    options.stride = {1, 150000000};
+    options.padding = {0, 100000000};
+    options.count_include_pad = false;
+    const halpool::IntList wide{2, 200000000};
+    const TensorDesc pooled_shape(halpool::avg_pool2d_output_shape(every_second, wide, options));
+    ASSERT_EQ(pooled_shape.shape(), (halpool::Shape{1, 1, 1, 1}));
+    const halpool::AvgPool2dPlan of_wide(every_second, pooled_shape, wide, options);
+    of_wide.execute(values.data(), result.data());
+    EXPECT_EQ(result[0], 4.5f);
+    EXPECT_NE(of_wide.kernel().find("_reference"), std::string::npos) << of_wide.kernel();
+}
+
 // Of any strides: the bits that the dense input gives, of every part of the output, whatever is gathered at once.
 TEST(InputsOfAnyStrides, GiveTheBitsOfDenseOnes) {
     const struct {
