@@ -411,9 +411,10 @@ def kernels_of(target, facts, schedules, system, workloads=(), tuned_in=None, tu
         if not plane:
             raise BadInput(f"{line_of(kernels_path, kernel['plane'])}: plane '{kernel['plane']}' is not HxWpP: 7x7p1")
         plane_h, plane_w, padding = map(int, plane.groups())
-        # One kernel takes both layouts as lines of floats: the planar one, and its schedule.
-        shared = kernel["window"] == "lines" and kernel["layout"] == "nhwc" and "nchw" in layouts
-        name, family = f"{family_of(kernel)}_{target}", family_of(dict(kernel, layout="nchw") if kernel["window"] == "lines" else kernel)
+        # One kernel takes both layouts as lines of floats: the planar one, and its schedule. Those that stream take one layout.
+        of_both = kernel["window"] == "lines" and not streams
+        shared = of_both and kernel["layout"] == "nhwc" and "nchw" in layouts
+        name, family = f"{family_of(kernel)}_{target}", family_of(dict(kernel, layout="nchw") if of_both else kernel)
         if streams and not system.get("streaming_stores"):
             continue
         if family not in scheduled:

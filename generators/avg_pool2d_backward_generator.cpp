@@ -114,7 +114,8 @@ public:
         if (window == Window::global && !nhwc) output.dim(2).set_stride(output.dim(0).extent());  // planes are rows
         if (is_by_lines()) {
             output.never_partition_all();
-            get_pipeline().add_custom_lowering_pass(new GradientLines(element_type(), vector, masked_loads(), get_target().has_feature(Target::AVX512), window == Window::fixed));
+            const GradientRows kind = !streaming ? GradientRows::any : window == Window::fixed ? GradientRows::planar_whole_vectors : GradientRows::pixel_vectors;
+            get_pipeline().add_custom_lowering_pass(new GradientLines(element_type(), vector, masked_loads(), get_target().has_feature(Target::AVX512), kind));
         } else if (window == Window::fixed) {
             schedule_fixed();
         } else if (window == Window::global) {
@@ -192,7 +193,7 @@ private:
         Expr kernel = fixed ? Expr(int(fixed_kernel_w)) : kernel_w, stride = fixed ? Expr(int(fixed_stride_w)) : stride_w;
         Expr most_rows = fixed ? Expr((int(fixed_kernel_h) - 1) / int(fixed_stride_h) + 1) : windows_h;
         return gradient_line_sum({input(0, 0, v.c, v.n), v.y, (*first_y)(0), (*end_y)(0), most_rows, (*divisor_y)(0), (*reciprocal)(0, 0), uniform,
-                                  1.0f / ((*divisor_y)(0) * (*divisor_x)(0)), *positive_zero, pitch, kernel, stride, pad_left,
+                                  strict_float(1.0f / ((*divisor_y)(0) * (*divisor_x)(0))), *positive_zero, pitch, kernel, stride, pad_left,
                                   output.dim(0).extent() / pitch, input.dim(0).extent() / pitch, input.dim(1).stride(), elements_behind});
     }
 

@@ -51,8 +51,8 @@ private:
 // The code for one loop over rows.
 class Emitter {
 public:
-    Emitter(const For *rows, const Stmt &body, const Call *mark, const ElementType &element, int lanes, bool masked_loads, bool masked_stores, bool whole_vectors)
-        : rows_(rows), element_(element), lanes_(lanes), masked_loads_(masked_loads), masked_stores_(masked_stores), whole_vectors_(whole_vectors), args_(mark->args), line_("line", kGradientLineFloats + 2 * kSlackVectors * lanes) {
+    Emitter(const For *rows, const Stmt &body, const Call *mark, const ElementType &element, int lanes, bool masked_loads, bool masked_stores, GradientRows kind)
+        : rows_(rows), element_(element), lanes_(lanes), masked_loads_(masked_loads), masked_stores_(masked_stores), kind_(kind), args_(mark->args), line_("line", kGradientLineFloats + 2 * kSlackVectors * lanes) {
         const For *columns = body.as<For>();
         FindStore found;
         body.accept(&found);
@@ -76,7 +76,11 @@ public:
         scale_ = s.let("scale", select(args_[kUniform] == 1, args_[kScale], 1.0f));
         zero_ = s.let("positive_zero", args_[kPositiveZero]);
         plane_ = s.let("plane", load_of(kPlane)->index);
-        s.add(whole_vectors_ ? of_one_window() : masked_loads_ ? if_else(pitch_ == 1 && args_[kMostRows] <= kMostKnownRows, of_known_windows(), by_lines()) : by_lines());
+        switch (kind_) {
+        case GradientRows::planar_whole_vectors: s.add(of_one_window()); break;
+        case GradientRows::pixel_vectors: s.add(if_else(args_[kUniform] == 1, pixels(true), pixels(false))); break;
+        case GradientRows::any: s.add(masked_loads_ ? if_else(pitch_ == 1 && args_[kMostRows] <= kMostKnownRows, of_known_windows(), by_lines()) : by_lines());
+        }
         return s.done();
     }
 
@@ -84,7 +88,7 @@ private:
     Stmt in_registers(const Known &known) {
         const auto of = [&](bool uniform) {
             Stmt rows = in_registers(known, uniform);
-            if (!masked_stores_ || whole_vectors_) return rows;
+            if (!masked_stores_ || kind_ == GradientRows::planar_whole_vectors) return rows;
             rows = if_else(columns_ <= lanes_ * known.stride, in_one_vector(known, uniform, lanes_), rows);
             if (lanes_ % known.stride == 0) rows = if_else(columns_ <= lanes_, in_one_vector(known, uniform, lanes_ / known.stride), rows);
             return rows;
@@ -193,7 +197,7 @@ private:
     }
     Stmt by_count(const Expr &count, const std::function<Stmt(int)> &of) const {
         Stmt any;
-        const int most_rows = static_cast<int>(as_const_int(args_[kMostRows]).value_or(kMostKnownRows));
+        const int most_rows = static_cast<int>(as_const_int(args_[kMostRows]).value_or(kind_ == GradientRows::pixel_vectors ? kMostStreamedWindows : kMostKnownRows));
         for (int rows = 0; rows <= most_rows; ++rows) any = any.defined() ? if_else(count == rows, of(rows), any) : of(rows);
         return any;
     }
@@ -245,7 +249,7 @@ private:
             const Expr row = r.let("row", at_row(args_[kRow], i));
             const Expr first = r.let("first", table(kFirstRow, row)), count = r.let("count", table(kEndRow, row) - first);
             output_row_ = r.let("output", at_row(output_, i));
-            if (whole_vectors_) {
+            if (kind_ == GradientRows::planar_whole_vectors) {
                 r.add(by_count(count, [&](int rows) {
                     const auto ends = [&](const Expr &vector) {
                         return body(rows, first, select(vector < begin, vector, vector + (end - begin)), false, [&](const Expr &at, const Expr &values) { return by_vectors(at, values, true); });
@@ -288,6 +292,79 @@ private:
             r.add(if_else(vectors > 1, alone, if_else(is_first, if_else(both_may, twice(false), twice(true)), if_else(!is_second, alone))));
             return r.done();
         }));
+        return s.done();
+    }
+
+    // Channels-last pixels of whole vectors, under at most kMostStreamedWindows windows along an axis: of each two of them that share a
+    // stride's pixels the sums along y are added up where they are needed, which memory is not waited for by.
+    Stmt pixels(bool uniform) {
+        const auto of = [&](bool overlap) {
+            Sequence s;
+            // Windows whose own strides have pixels in a row; those of which the one before is there too, and all pixels.
+            const Expr from = s.let("from", pad_ / stride_), to = s.let("to", (columns_ - 1 + pad_) / stride_ + 1);
+            const Expr begin = s.let("begin", clamp((pad_ + stride_ - 1) / stride_, max(from, 1), to));
+            const Expr end = s.let("end", clamp(min(windows_, (columns_ + pad_) / stride_), begin, to));
+            const Expr shared = s.let("shared", overlap ? args_[kKernel] - stride_ : args_[kKernel]);  // the stride's pixels under one window more
+            s.add(loop("row", rows_->extent, [&](const Expr &i) {
+                Sequence r;
+                const Expr row = r.let("row", at_row(args_[kRow], i));
+                const Expr first = r.let("first", table(kFirstRow, row)), count = r.let("count", table(kEndRow, row) - first);
+                output_row_ = r.let("output", at_row(output_, i));
+                r.add(by_count(count, [&](int rows) {
+                    const auto window_at = [&](const Expr &window, bool is_inside) {
+                        Sequence w;
+                        const Expr mine = w.let("window", window), pixel = w.let("pixel", mine * stride_ - pad_);
+                        const Expr head = w.let("head", is_inside ? 0 : max(-pixel, 0)), tail = w.let("tail", is_inside ? stride_ : min(columns_ - pixel, stride_));
+                        w.add(whole_vectors([&](const Expr &channel, int lanes) {
+                            return stride_of(mine, channel, lanes, rows, first, uniform, overlap, is_inside, [&](const Expr &under_both, const Expr &others) {
+                                const auto write = [&](const Expr &value, const Expr &from_pixel, const Expr &until) {
+                                    return loop("pixel", until - from_pixel, [&](const Expr &p) { return store((pixel + from_pixel + p) * pitch_ + channel, value); });
+                                };
+                                return Block::make(write(under_both, head, min(tail, shared)), write(others, max(head, shared), tail));
+                            });
+                        }));
+                        return w.done();
+                    };
+                    const auto some = [&](const Expr &low, const Expr &high, bool is_inside) {
+                        return loop("window", high - low, [&](const Expr &window) { return window_at(low + window, is_inside); });
+                    };
+                    if (rows == 0) return some(from, to, false);
+                    return Block::make({some(from, begin, false), some(begin, end, true), some(end, to, false)});
+                }));
+                return r.done();
+            }));
+            return s.done();
+        };
+        return if_else(args_[kKernel] > stride_, of(true), of(false));
+    }
+    // A pixel's channels, in vectors, of which there are so many.
+    Stmt whole_vectors(const std::function<Stmt(Expr, int)> &body) const {
+        const int chunk = kChunk * lanes_;
+        const Expr chunks = pitch_ / chunk * chunk;
+        return Block::make(loop("chunk", pitch_ / chunk, [&](const Expr &i) { return body(i * chunk, chunk); }),
+                           loop("vector", (pitch_ - chunks) / lanes_, [&](const Expr &i) { return body(chunks + i * lanes_, lanes_); }));
+    }
+    // write(the gradient of the stride's first pixels, which lie under the window before as well, that of the others). Without overlap: of
+    // those under the window, and beside it.
+    Stmt stride_of(const Expr &window, const Expr &channel, int lanes, int rows, const Expr &first_row, bool uniform, bool overlap, bool is_inside,
+                   const std::function<Stmt(Expr, Expr)> &write) const {
+        const Expr zeros = make_zero(Float(32, lanes));
+        const auto column = [&](const Expr &at) {
+            if (rows == 0) return zeros;
+            const Expr inside = is_inside ? at : clamp(at, 0, windows_ - 1), from = inside * pitch_ + channel;
+            const Expr sum = chain(rows, [&](int t) {
+                const Expr row = first_row + t, gradient = element_.widened(load_at(load_of(kPlane), plane_ + row * row_pitch_ + from, lanes));
+                if (uniform) return gradient;
+                const Expr height_class = cast<int>(table(kDivisor, row)) - 1;
+                return strict_float(gradient * load_at(load_of(kReciprocal), height_class * (windows_ * pitch_) + from, lanes));
+            });
+            return is_inside ? sum : select(wide(inside == at, lanes), sum, zeros);
+        };
+        Sequence s;
+        const Expr mine = s.let("sum", column(window));
+        const Expr both = overlap ? plus(mine, s.let("before", column(window - 1))) : mine;
+        const Expr value = s.let("both", result(both)), other = s.let("other", result(overlap ? mine : zeros));
+        s.add(write(value, other));
         return s.done();
     }
 
@@ -446,7 +523,8 @@ private:
     const For *rows_;
     const ElementType &element_;
     int lanes_;
-    bool masked_loads_, masked_stores_, whole_vectors_;
+    bool masked_loads_, masked_stores_;
+    GradientRows kind_;
     std::vector<Expr> args_;
     const Store *store_ = nullptr;
     Expr output_;
@@ -470,7 +548,7 @@ Stmt GradientLines::visit(const For *rows) {
     if (rows->name.find(".s0.y") == std::string::npos) return IRMutator::visit(rows);
     const Stmt body = inline_lets(rows->body);
     const Call *mark = find_mark(body, kGradientLine);
-    return mark ? Emitter(rows, body, mark, element_, lanes_, masked_loads_, masked_stores_, whole_vectors_).emit() : IRMutator::visit(rows);
+    return mark ? Emitter(rows, body, mark, element_, lanes_, masked_loads_, masked_stores_, kind_).emit() : IRMutator::visit(rows);
 }
 
 }  // namespace halpool

@@ -24,6 +24,13 @@ struct GradientCall {
     Halide::Expr elements_behind;       // from the first element of the output's row on, how many the call writes in any case
 };
 
+// What GradientLines knows of the rows.
+enum class GradientRows {
+    any,
+    planar_whole_vectors,  // multiples of its lanes; kernel, stride and the most windows over a row are constants
+    pixel_vectors,         // channels-last of such multiples, at most kMostStreamedWindows over an element along an axis
+};
+
 // A mark for GradientLines, without which it means nothing to Halide.
 Halide::Expr gradient_line_sum(const GradientCall &call);
 
@@ -34,20 +41,21 @@ Halide::Expr gradient_line_sum(const GradientCall &call);
 //      of each place in a stride are shuffled into one another (strides of 2 to kMostPlanarStride), and may be written beyond a row
 //      where the next row comes afterwards; channels-last, a window's pixels have one of two sums.
 // In blocks of 8 along each axis. Where masked loads cost no more than others, planar rows of common windows need no line: a vector of
-// each window over a stride's places is added up along y in registers; of kernels for one window this is all, and where they stream their
-// rows are whole vectors, which are stored one by one.
+// each window over a stride's places is added up along y in registers. Kernels that stream have rows of whole vectors and no line: of
+// one window as in registers, of pixels from sums along y that are made again.
 class GradientLines : public Halide::Internal::IRMutator {
 public:
-    // element: of floats of at most 32 bits. masked_loads, masked_stores: such cost no more than others. whole_vectors: planar rows are multiples of `lanes`, and kernel, stride and the most rows are constants.
-    GradientLines(const ElementType &element, int lanes, bool masked_loads, bool masked_stores, bool whole_vectors)
-        : element_(element), lanes_(lanes), masked_loads_(masked_loads), masked_stores_(masked_stores), whole_vectors_(whole_vectors) {}
+    // element: of floats of at most 32 bits. masked_loads, masked_stores: such cost no more than others.
+    GradientLines(const ElementType &element, int lanes, bool masked_loads, bool masked_stores, GradientRows kind)
+        : element_(element), lanes_(lanes), masked_loads_(masked_loads), masked_stores_(masked_stores), kind_(kind) {}
 
 private:
     using Halide::Internal::IRMutator::visit;
     Halide::Internal::Stmt visit(const Halide::Internal::For *) override;
     ElementType element_;
     int lanes_;
-    bool masked_loads_, masked_stores_, whole_vectors_;
+    bool masked_loads_, masked_stores_;
+    GradientRows kind_;
 };
 
 }  // namespace halpool

@@ -154,7 +154,10 @@ std::string problem_objection(const LinkedTable &linked, const KernelRow &row, c
     if (row.window == WindowClass::lines && !backward && p.x.kernel * (nhwc ? p.input.shape[1] : 1) > kLineFloats) {
         return text("takes windows of at most ", kLineFloats, " floats a row");
     }
-    if (row.window == WindowClass::lines && backward) {
+    if (row.window == WindowClass::lines && backward && row.streams) {
+        const auto over = [](const Axis &axis) { return (axis.kernel - 1) / axis.stride + 1; };
+        if (std::max(over(p.y), over(p.x)) > kMostStreamedWindows) return text("takes at most ", kMostStreamedWindows, " windows over an element along an axis");
+    } else if (row.window == WindowClass::lines && backward) {
         const std::int64_t floats = nhwc ? p.input.shape[1] : 1;  // from a column to the next
         if (floats == 1 && (p.x.stride < 2 || p.x.stride > kMostPlanarStride)) return text("takes horizontal strides of 2 to ", kMostPlanarStride, " only");
         // A piece of a row, with room for a vector, or a pixel, and what its elements share with those before.
@@ -246,9 +249,7 @@ std::string backward_preference_objection(const KernelRow &row, const Problem &p
         if (p.as_forward()) return "is slow where a forward kernel computes the same";
         if (constexpr std::int64_t kMost = 3; p.y.stride == 1 && p.x.stride == 1 && most > kMost) return text("is slow for windows of stride 1 above ", by(kMost, kMost));
         return "";
-    default:
-        if (constexpr std::int64_t kMost = 2; row.streams && most > kMost) return text("is slow above ", kMost, " windows over an element along an axis");
-        return row.streams && p.as_forward() ? "is slow where a forward kernel computes the same" : "";
+    default: return "";
     }
 }
 

@@ -238,8 +238,8 @@ RandomCase random_backward_case(std::uint64_t seed, std::int64_t number) {
     std::int64_t kind = random.between(0, 10);
     if (random.one_in(8)) {  // what is written are whole cache lines
         choose_lines(random, forward.problem);
-        forward.problem.stride = {2};
-        forward.problem.input_shape[1] = 16 * random.between(1, 2);
+        forward.problem.stride = {random.between(2, 3)};
+        forward.problem.input_shape[1] = 16 * random.between(1, 6);
         forward.problem.input_shape[3] = 16 * random.between(1, 6);
         forward.problem.auto_pad = HALPOOL_AUTO_PAD_NONE;
         forward.problem.dilation = {};

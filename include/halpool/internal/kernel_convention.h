@@ -186,6 +186,7 @@ inline constexpr int kLineFloats = 3968, kLineRows = 4, kLineKernel = 64;  // th
 // In the backward pass, by generators/gradient_lines.cpp: the windows over a piece of a row of the output lie in a line of so many floats;
 // planar windows have strides up to this along x.
 inline constexpr int kGradientLineFloats = 8448, kMostPlanarStride = 4;
+inline constexpr int kMostStreamedWindows = 2;  // over a pixel along an axis, where such pixels are streamed: without a line
 
 // What generators/ and the runtime both conclude of a fixed window. Planar ones that overlap along a row walk down the plane
 // (generators/window_walk.hpp), in strips that may not leave the row as other kernels do (Border::narrow); bytes with masked
