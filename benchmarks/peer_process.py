@@ -41,12 +41,19 @@ class PeerProcess:
 
     def ask(self, line):
         """The words after "ok"."""
+        self.begin(line)
+        return self.finish(line)
+
+    def begin(self, line):
+        """Asks, and goes on: finish() waits for the answer."""
         self.resume()
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # the answer below says what there is to say
+            pass  # the answer says what there is to say
+
+    def finish(self, line):
         answer = self.process.stdout.readline()
         if not answer:
             raise PeerFailed(f"{line}: {self.last_words()}")

@@ -1,9 +1,5 @@
 # One emission per (kernel, target), one archive per target, one per component.
 
-# Our runtime checks every argument before it calls, so kernels need no assertions; with these gone they refer to no
-# symbol of a Halide runtime, and none is linked.
-set(kernel_features no_runtime-no_bounds_query-no_asserts-user_context)
-
 foreach(target IN LISTS HALPOOL_BUILT_TARGETS)
   set(objects_${target} "")
 endforeach()
@@ -17,7 +13,7 @@ foreach(kernel IN LISTS HALPOOL_KERNELS)
   if(HALPOOL_EMITTED_KERNELS)
     continue()
   endif()
-  set(features ${kernel_features})
+  set(features ${HALPOOL_KERNEL_FEATURES})
   set(rename "")
   if(device)
     # A device kernel's host part calls a Halide runtime in five places: they become our launcher's.

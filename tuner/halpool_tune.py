@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Searches schedules for your own problems on this machine: build/bin/halpool-tune, or ./dev tune.
 
-Each round builds, the way a user's build does, one candidate for every problem and layout: a library whose kernels for
-these problems are the candidates. It is measured against the library without them, in turns; who gains more than the best
-so far in two independent measurements takes its place. In the end the winners are measured a third time, in one library.
+Each candidate is compiled in the process that measures it, the runtime around it being the library's, and measured against
+the library without it, in turns; who gains more than the best so far in two independent measurements takes its place. In the
+end the winners are compiled ahead of time, as a user's build does, and measured a third time, in one library. (--classes, and
+builds without the program for it, link every round's candidates into a library.)
 What was measured is kept: an interrupted search goes on where it was.
 
 halpool-tune merge: one schedule file of several. halpool-tune report: a page of a benchmark's results.
@@ -26,7 +27,7 @@ from search import chosen_workloads, problems, tune
 
 
 EFFORTS = ("estimate", "measure", "patient")
-ROUND_S = {"estimate": 0, "measure": 0.02, "patient": 0.1}  # of one library, at most, where a call is shorter
+ROUND_S = {"estimate": 0, "measure": 0.005, "patient": 0.03}  # of one library in one placement, at most, where a call is shorter
 
 
 def seconds(text):

@@ -12,6 +12,7 @@ import platform
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import time
 from candidates import candidates, neighbours
 from common import SOURCE, TuneFailed, configure_command, device_identity, halide_version, kernel_manifest
 from cost_model import registers_of
+from jit import jit_of
 from journal import Journal
 from measurement import compare
 from peer_process import PeerProcess
@@ -37,6 +39,7 @@ HOPELESS = 1.25  # times as slow as the default: a problem whose first two candi
 EMISSION_S = 240.0  # of one round; what takes longer is no schedule that anybody wants to build. The default's first build has no limit
 STREAMING_BYTES = 24 << 20  # runtime/kernel_selector.cpp: from there on at the latest; --effort patient tries what is larger, too
 LARGE_STRIDES = 8  # kLargeBlock of kernel_convention.h
+CONFIRMATIONS = 3  # of a winner, in processes of their own: their median counts
 PROBLEMS = 6  # on which a kernel of everybody's is measured, at most
 LONGEST_CALL_NS = 20e6
 
@@ -265,6 +268,15 @@ def measured_ratio(search, first, second, state, options):
     return max(ratios) if max(ratios) > SLOWER else math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
+def candidate_ratios(search, default, peer, state, options):
+    """Of one measurement, and of a second one where the first is better than the best so far. Against what is there without: figures that
+    stay true whatever won before."""
+    ratios = [measured_ratio(search, default, peer, state, options)]
+    if ratios[0] * search.over_default < 1:
+        ratios.append(measured_ratio(search, default, peer, state, options))
+    return ratios
+
+
 def estimate(options):
     """Schedules by the cost model, for problems that are known to gain by a kernel of their own: nothing is built or measured."""
     searches = problems(options)
@@ -304,8 +316,10 @@ def tune(options):
         options.tuned_layouts = {search.workload.layout for search in searches}
         default, _ = builder.build("default", {search.family: None for search in searches}, limit_s=None)
         objects = {}  # of kernels that are not there; what an earlier search left in the tree is not meant
+    jit = None if options.classes else jit_of(options, state)
     # What was measured is true of this machine, this generator and what it was measured against.
-    programs = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in (options.build / "bin/halpool_generator", default))
+    used = [options.build / "bin/halpool_generator", default, *([jit.program] if jit else [])]
+    programs = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in used)
     journal = Journal(state / "measured.jsonl", f"{platform.node()} {hashlib.sha256(programs).hexdigest()[:16]}")
     order = random.Random(options.seed)
     for search in searches:  # the first ones in their order, the others by chance
@@ -327,8 +341,8 @@ def tune(options):
             break
         number += 1
         known = {search.family: journal.ratios(search.family, turn[search.family]) for search in new}
-        peer, built = None, {}
-        if None in known.values():
+        peer, built, compiled = None, {}, {}
+        if None in known.values() and not jit:
             chosen = {search.family: turn[search.family] or search.best for search in searches}
             peer, built = builder.build("candidate", {family: schedule for family, schedule in chosen.items() if schedule or not options.classes})
         for search in new:
@@ -336,13 +350,14 @@ def tune(options):
             if ratios is None:
                 if out_of_time():
                     break
-                if search.family not in built or built[search.family] == objects.get(search.family):
-                    ratios = [math.inf if search.family not in built else 1.0]
+                if jit and search.family not in compiled:
+                    next_ones = [each for each in new[new.index(search):] if known[each.family] is None][:len(jit.workers)]
+                    compiled = jit.compile([(each, turn[each.family]) for each in next_ones])
+                cannot = not compiled[search.family] if jit else search.family not in built
+                if cannot or (not jit and built[search.family] == objects.get(search.family)):
+                    ratios = [math.inf if cannot else 1.0]
                 else:
-                    # Against what is there without: a figure that stays true whatever won before.
-                    ratios = [measured_ratio(search, default, peer, state, options)]
-                    if ratios[0] * search.over_default < 1:
-                        ratios.append(measured_ratio(search, default, peer, state, options))
+                    ratios = candidate_ratios(search, default, compiled[search.family] if jit else peer, state, options)
                 journal.add(search.family, turn[search.family], ratios)
             search.judge(turn[search.family], ratios)
             if ratios == [1.0]:
@@ -354,13 +369,15 @@ def tune(options):
         write_whole(options.output, schedule_text(result(searches, options, time.monotonic() - begin, present)))
     if bar:
         bar.close()
+    if jit:
+        jit.stop()
     confirm([search for search in searches if search.best], builder, default, state, journal, options)
     write_whole(options.output, schedule_text(result(searches, options, time.monotonic() - begin, present)))
     report(searches, options, number, time.monotonic() - begin, estimates)
 
 
 def confirm(winners, builder, default, state, journal, options):
-    """All winners in one library, as they will be used, a third time: who does not gain there is dropped. Kept as well: the same
+    """All winners in one library, compiled ahead of time as they will be used, again: who does not gain there is dropped. Kept as well: the same
     measurements make the same decisions."""
     name = "{} confirmed".format
     known = {search.family: journal.ratios(name(search.family), search.best) for search in winners}
@@ -369,9 +386,9 @@ def confirm(winners, builder, default, state, journal, options):
         peer, _ = builder.build("winners", {search.family: search.best for search in winners})
     for search in winners:
         if known[search.family] is None:
-            known[search.family] = [measured_ratio(search, default, peer, state, options)]
+            known[search.family] = [measured_ratio(search, default, peer, state, options) for _ in range(CONFIRMATIONS)]
             journal.add(name(search.family), search.best, known[search.family])
-        ratio, = known[search.family]
+        ratio = statistics.median(known[search.family])
         if ratio > search.WIN:
             print(f"halpool-tune: {search.family}: {json.dumps(search.best)} gained {search.over_default:.2f} and, measured again, {1 / ratio:.2f}: "
                   "dropped", file=sys.stderr)

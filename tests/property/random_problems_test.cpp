@@ -304,6 +304,7 @@ void GradientLines::keep_the_contract() {
                 const std::int64_t channels = !streams ? 3 : width == 6 ? 144 : 16 * (size % 3 + 1);  // whole vectors, one and many
                 add({2, channels, 9 + size, width}, {size, size}, {stride, stride}, {padding, padding});
             }
+    for (const std::int64_t channels : {3, 16}) add({2, channels, 13, 17}, {7, 3}, {2, 2}, {2, 1});  // of more windows along one axis
     add({1, 2, 5, 40011}, {3, 3}, {2, 2}, {1, 1});
     add({1, 1, 4, 60007}, {2, 7}, {1, 3}, {0, 2});
     if (last) {
