@@ -141,12 +141,17 @@ int main(int argc, char **argv) {
         if (!file) throw std::runtime_error(path + " cannot be read");
         auto &all = rows.emplace_back();
         alarm(kLongestCompilation);
-        try {
-            for (std::string line; std::getline(file, line);) all.push_back(row_of(line, kernels.emplace_back()));
-        } catch (const std::exception &error) {  // Halide's speak in several lines, an answer has one
-            std::string words = error.what();
+        const auto refuse = [](std::string words) {  // Halide's have several lines, an answer has one
+            alarm(0);
             std::replace(words.begin(), words.end(), '\n', ' ');
             throw std::runtime_error(words);
+        };
+        try {
+            for (std::string line; std::getline(file, line);) all.push_back(row_of(line, kernels.emplace_back()));
+        } catch (const Halide::Error &error) {
+            refuse(error.what());
+        } catch (const std::exception &error) {
+            refuse(error.what());
         }
         alarm(0);
         table.rows = all.data();

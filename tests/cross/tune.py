@@ -1,6 +1,6 @@
 """./dev tune finds a schedule that the build takes, keeps what it measured, and is not led astray by a torn line.
 
-    tune.py HALPOOL    the command line program of the build under test
+    tune.py HALPOOL [PEER]    the command line program of the build under test, and its program that compiles candidates itself
 """
 import contextlib
 import json
@@ -20,6 +20,9 @@ shutil.rmtree(folder, ignore_errors=True)
 build = folder / "build"
 (build / "bin").mkdir(parents=True)
 (build / "bin/halpool_generator").symlink_to(tree.os.environ["GENERATOR"])
+jit_program = build / "bin/peer_halpool_jit"
+if sys.argv[2:]:
+    jit_program.symlink_to(sys.argv[2])
 information = json.loads(subprocess.run([program, "info", "--json"], check=True, text=True, stdout=subprocess.PIPE).stdout)
 usable = [each["name"] for each in information["targets"] if each["device"] == "cpu" and each["available"] and each["name"] in tree.TARGETS]
 target = usable[-1]
@@ -102,6 +105,41 @@ before = journal.read_text() if journal.exists() else ""
 last = tune("--rounds", "2")
 last.check_returncode()
 assert journal.read_text().startswith(before) and candidates_measured() >= 2, journal.read_text()
+if jit_program.exists():
+    # What cannot be compiled is refused in one line, and the process goes on with the next.
+    from jit import Jit  # noqa: E402
+    from peer_process import PeerFailed  # noqa: E402
+    from search import OwnSearch  # noqa: E402
+    from workload import read_workloads  # noqa: E402
+    own, = common.kernel_manifest.read_workloads(str(tree.SOURCE / "schedules"), str(workloads))
+    search = OwnSearch(own, read_workloads(workloads, with_ceil_mode=True)[1][0], target)
+    jit = Jit(jit_program, target, folder)
+    compiled = jit.compile([(search, search.untried[0])])[FAMILY]
+    setup = search.problem.command("nchw")
+    line = (folder / "candidate0.kernels").read_text()
+    for name, text, reason in (("none", None, "cannot be read"), ("parameter", line.replace("vector=", "victor="), "victor"),
+                               ("generator", line.replace(" avg_pool2d ", " avg_pool9d ", 1), "there is no generator avg_pool9d")):
+        path = folder / f"{name}.kernels"
+        if text:
+            path.write_text(text)
+        try:
+            compiled.ask(f"kernels {path}")
+            raise AssertionError(f"{name}: was compiled")
+        except PeerFailed as error:
+            assert reason in str(error), error
+    compiled.ask(setup)
+    kernel, *times = compiled.ask("run 3")
+    assert kernel == f"{FAMILY}_{target}" and len(times) == 3, kernel
+    # A process that ends is another's, whose next candidate is measured.
+    compiled.process.kill()
+    assert jit.compile([(search, search.untried[0])]) == {FAMILY: None}
+    assert jit.compile([(search, search.untried[0])])[FAMILY].ask(setup)
+    jit.stop()
+    # Without it candidates are linked.
+    jit_program.unlink()
+    journal.unlink()
+    tune("--rounds", "1").check_returncode()
+    assert candidates_measured() == 1, journal.read_text()
 # A place that cannot be written to: said so, and nothing is left behind.
 refused = tune("--rounds", "1", "--output", "/proc/none.json")
 assert refused.returncode and "/proc/none.json" in refused.stdout, refused.stdout
