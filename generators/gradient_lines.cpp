@@ -295,8 +295,8 @@ private:
         return s.done();
     }
 
-    // Channels-last pixels of whole vectors, under at most kMostStreamedWindows windows along an axis: of each two of them that share a
-    // stride's pixels the sums along y are added up where they are needed, which memory is not waited for by.
+    // Channels-last pixels of whole vectors, under at most kMostStreamedWindows windows along an axis. A stride's pixels need the sums along
+    // y of the window that begins there and of the one before, which are made for each stride again: memory takes longer than they do.
     Stmt pixels(bool uniform) {
         const auto of = [&](bool overlap) {
             Sequence s;

@@ -8,8 +8,11 @@ from peer_process import PeerFailed, PeerProcess
 from schedule_file import write_whole
 
 
+MOST_WORKERS = 8  # each has a compiler in memory
+
+
 class Jit:
-    """As many processes as there are cores: they compile side by side, and stand still while one of them is measured."""
+    """A process for each core: they compile side by side, and stand still while one of them is measured."""
 
     def __init__(self, program, target, state):
         document = kernel_manifest.read_targets(str(SOURCE / "schedules"))
@@ -17,7 +20,7 @@ class Jit:
         self.facts = document["targets"][target]
         features = kernel_manifest.halide_target(document, self.facts["system"], self.facts)
         self.halide_target = f"{features}-{kernel_manifest.KERNEL_FEATURES}"
-        self.workers = [None] * (os.cpu_count() or 1)
+        self.workers = [None] * min(MOST_WORKERS, len(os.sched_getaffinity(0)))
 
     def compile(self, candidates):
         """{family: the process that has its kernel, or None where it cannot be compiled} of at most as many candidates, (search,
