@@ -32,14 +32,16 @@ try:
 except ImportError:  # without a bar
     tqdm = None
 
-WIN = 0.97  # of the incumbent's time: less is noise
+WIN = 0.96  # of the time of what there is: less is noise
+BETTER = 0.95  # of the best candidate's time: of several that are as fast, the first one stays
+MEASUREMENTS = 5  # of a candidate that gains in the first: their median counts
 CLASS_WIN = 0.95  # for kernels of everybody's: what so few problems show must be clear
 SLOWER = 1.03  # of the default's time: a problem that loses more speaks against a schedule of everybody's
 HOPELESS = 1.25  # times as slow as the default: a problem whose first two candidates are keeps what it has
 EMISSION_S = 240.0  # of one round; what takes longer is no schedule that anybody wants to build. The default's first build has no limit
 STREAMING_BYTES = 24 << 20  # runtime/kernel_selector.cpp: from there on at the latest; --effort patient tries what is larger, too
 LARGE_STRIDES = 8  # kLargeBlock of kernel_convention.h
-CONFIRMATIONS = 3  # of a winner, in processes of their own: their median counts
+CONFIRMATIONS = 5  # of a winner, in processes of their own: their median counts
 PROBLEMS = 6  # on which a kernel of everybody's is measured, at most
 LONGEST_CALL_NS = 20e6
 
@@ -64,13 +66,13 @@ class Search:
         return self.untried.pop(0) if self.untried else None
 
     def judge(self, schedule, ratios):
-        """ratios: the candidate's time over the default's, of one or two measurements. Whether it is the best now."""
-        self.tried.append((schedule, max(ratios)))
-        if len(ratios) < 2 or max(ratios) >= (self.WIN if self.best is None else WIN) / self.over_default:
+        """ratios: the candidate's time over the default's, of one or several measurements. Whether it is the best now."""
+        ratio = statistics.median(ratios) if len(ratios) > 2 else max(ratios)
+        self.tried.append((schedule, ratio))
+        if len(ratios) < 2 or ratio >= (self.WIN if self.best is None else BETTER) / self.over_default:
             return False
-        self.best, self.over_default, self.noise = schedule, 1 / max(ratios), max(ratios) / min(ratios) - 1
+        self.best, self.over_default, self.noise = schedule, 1 / ratio, max(ratios) / min(ratios) - 1
         return True
-
 
     def extend(self, schedule):
         """Tries what differs from this one in one parameter, too."""
@@ -183,7 +185,7 @@ class Builder:
 
 
 def provenance(options, seconds):
-    return {"how": f"{options.how}, {seconds:.0f} s; over_default: how many times as fast as the kernel without, the smaller of two measurements",
+    return {"how": f"{options.how}, {seconds:.0f} s; over_default: how many times as fast as the kernel without, the median of five measurements",
             "halpool": options.version, "halide": halide_version(), "cpu": device_identity.of_this_machine().get("device", platform.machine()),
             "cores": os.cpu_count(), "date": datetime.date.today().isoformat(), "threads": 1}
 
@@ -269,11 +271,11 @@ def measured_ratio(search, first, second, state, options):
 
 
 def candidate_ratios(search, default, peer, state, options):
-    """Of one measurement, and of a second one where the first is better than the best so far. Against what is there without: figures that
+    """Of one measurement, and of others where that is better than the best so far. Against what is there without: figures that
     stay true whatever won before."""
     ratios = [measured_ratio(search, default, peer, state, options)]
     if ratios[0] * search.over_default < 1:
-        ratios.append(measured_ratio(search, default, peer, state, options))
+        ratios += [measured_ratio(search, default, peer, state, options) for _ in range(MEASUREMENTS - 1)]
     return ratios
 
 
@@ -329,8 +331,11 @@ def tune(options):
     estimates = {search.family: search.untried[0] for search in searches if search.untried and not options.classes}
     bar = tqdm(total=sum(len(search.untried) for search in searches), unit=" candidates", file=sys.stderr) if tqdm and sys.stderr.isatty() else None
 
+    # Without the default's build, which takes as long as it takes.
+    begin_of_search = time.monotonic()
+
     def out_of_time():
-        return time.monotonic() - begin > options.budget * 0.8  # then the winners are measured once more
+        return time.monotonic() - begin_of_search > options.budget * 0.8  # then the winners are measured once more
 
     number = 0
     write_whole(options.output, schedule_text(result(searches, options, 0, present)))
