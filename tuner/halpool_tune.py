@@ -2,9 +2,9 @@
 """Searches schedules for your own problems on this machine: build/bin/halpool-tune, or ./dev tune.
 
 Each candidate is compiled in the process that measures it, the runtime around it being the library's, and measured against
-the library without it, in turns; who gains more than the best so far in two independent measurements takes its place. In the
-end the winners are compiled ahead of time, as a user's build does, and measured a third time, in one library. (--classes, and
-builds without the program for it, link every round's candidates into a library.)
+the library without it, in turns; where that is faster four more follow, and a candidate whose median is clearly better than the
+best so far takes its place. In the end the winners are compiled ahead of time, as a user's build does, in one library, and
+measured again. (--classes, and builds without the program for it, link every round's candidates into a library.)
 What was measured is kept: an interrupted search goes on where it was.
 
 halpool-tune merge: one schedule file of several. halpool-tune report: a page of a benchmark's results.
