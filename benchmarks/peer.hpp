@@ -6,6 +6,7 @@
 //                                                                             words: 1, ceil_mode, which halpool alone
 //                                                                             does; a dtype other than f32; backward: from
 //                                                                             the pooled tensor's gradient to the other's
+//   keep N                                         -> ok                      so many earlier buffers stay
 //   run REPETITIONS                                -> ok NAME NANOSECONDS...  of a call, one figure a repetition
 //   write PATH                                     -> ok                      the output's bytes
 //   compare PATH                                   -> ok DIFFERENCE           the largest against such a file

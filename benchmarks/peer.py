@@ -1,5 +1,6 @@
 """What the peers in Python share: the workload, the measurement and the line protocol of peer.hpp."""
 
+import collections
 import math
 import sys
 import time
@@ -71,6 +72,8 @@ class Peer:
     asynchronously."""
     batch_ns = BATCH_NS
     dtypes = ("f32",)
+    input = output = None
+    kept = collections.deque(maxlen=0)
 
     def why_not(self, workload):
         """A reason, where the library does not do this."""
@@ -100,6 +103,11 @@ class Peer:
     def ready(self):
         return [self.version]
 
+    def keep(self, buffers):
+        """So many of earlier set-ups stay, so that a new one gets other memory."""
+        self.kept = collections.deque(maxlen=int(buffers) // 2)
+        return []
+
     def setup(self, *words):
         workload = Workload(*words)
         reason = self.why_not(workload) if workload.dtype in self.dtypes else f"{', '.join(self.dtypes)} alone"
@@ -108,6 +116,8 @@ class Peer:
         if reason:
             raise Unsupported(reason)
         self.dtype = workload.dtype
+        if self.output is not None:
+            self.kept.append((self.input, self.output))
         self.input = aligned(math.prod(workload.input_shape), DTYPES[self.dtype])
         self.output = aligned(math.prod(workload.output_shape), DTYPES[self.dtype])
         fill(self.input, self.dtype)

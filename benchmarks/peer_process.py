@@ -28,13 +28,19 @@ class PeerProcess:
     """Stopped between its turns: the idle threads of a pool may spin for a while after the work (OpenMP's and ONNX
     Runtime's do), which makes their own next call faster, and would take the cores from the peer whose turn it is."""
 
-    def __init__(self, name, command, environment):
+    def __init__(self, name, command, environment, core=None):
+        """core: the one it runs on; else any."""
+        def start():
+            die_with_the_parent()
+            if core is not None:
+                os.sched_setaffinity(0, {core})
+
         self.name = name
         self.stderr = tempfile.TemporaryFile()
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=self.stderr, text=True, env={**os.environ, **environment},
-                                            preexec_fn=die_with_the_parent)
+                                            preexec_fn=start)
         except OSError as error:
             self.stderr.close()
             raise PeerFailed(f"cannot be started: {error}") from error

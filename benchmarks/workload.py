@@ -78,5 +78,7 @@ def read_workloads(path, with_ceil_mode=False, dtypes=("f32",)):
         data = json.loads(path.read_text())
         workloads = [Workload(entry, data.get("dtype", "f32")) for entry in data["workloads"]]
         return data["layouts"], [w for w in workloads if (with_ceil_mode or not w.ceil_mode) and w.dtype in dtypes]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as missing:
+        raise ValueError(f"{path} does not hold workloads: {missing} is missing, of the file or of a problem") from missing
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} does not hold workloads: {error!r}") from error

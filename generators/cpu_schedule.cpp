@@ -272,8 +272,9 @@ void schedule_channels_last_walk(Stage output, const OutputVariables &v, const C
             Expr overlap = (channels - when.channels % channels) % channels;
             strip(stage.specialize(when.channels >= std::max(channels, least) && overlap * 6 <= when.channels), lanes, vectors, fit < rows ? 1 : rows);
         };
-        // Pixels that lie far apart: of each as many bytes as the registers hold sums for. Of small elements less were a part of a line.
-        strip_of(4, output_bytes < 4 ? 0 : 256);
+        // Of each pixel as many bytes as the registers hold sums for: with 16 registers of one row alone, which reads every row three times, and yet
+        // is half as fast again. Windows of more columns keep two rows, until pixels lie far apart.
+        strip_of(4, carried > 2 && output_bytes >= 4 ? 256 : 0);
         strip_of(2, 0);
         for (int fewer = lanes; fewer >= kNarrow; fewer /= 2) strip(stage.specialize(when.channels >= fewer), fewer, 1, rows);
         strip(stage, 1, 1, rows);

@@ -50,6 +50,7 @@ def problems(options):
     facts = json.loads((schedules / "targets.json").read_text(encoding="utf-8"))["targets"][options.target]
     present = kernel_manifest.read(str(schedules / f"{facts.get('schedule', options.target)}.json"))["kernels"]
     kernels = kernel_manifest.kernels_of(options.target, facts, str(schedules), {}, dtypes=["f32"], ops=["avg_pool2d"])
+    kernel_manifest.read_workloads(str(schedules), str(options.workloads))  # refuses a wrong file with the line and what is allowed
     layouts, entries = read_workloads(options.workloads)
     largest = {}
     for problem in entries:

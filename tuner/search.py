@@ -207,11 +207,12 @@ def not_tried(workload, problem, patient):
 
 def problems(options):
     """A search for each problem and layout that a kernel can be built for."""
+    # First, as it refuses a wrong file with the line and what is allowed. Of f32 alone, as `entries` are; it says which it skips.
+    workloads = kernel_manifest.read_workloads(str(SOURCE / "schedules"), str(options.workloads))
     _, entries = read_workloads(options.workloads, with_ceil_mode=True)
     by_name = {entry.name: entry for entry in entries}
     found = []
-    # Of f32 alone, as `entries` are; it says which it skips.
-    for workload in kernel_manifest.read_workloads(str(SOURCE / "schedules"), str(options.workloads)):
+    for workload in workloads:
         problem = by_name[workload.name]
         if options.group and problem.group != options.group:
             continue

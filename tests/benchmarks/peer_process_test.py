@@ -1,3 +1,4 @@
+import os
 import pathlib
 import subprocess
 import sys
@@ -82,6 +83,12 @@ sys.stdin.read()"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     def test_gets_its_own_environment(self):
         peer = self.start("import os; input(); print('ok', os.environ['OMP_NUM_THREADS'])", OMP_NUM_THREADS="2")
         self.assertEqual(peer.ask("ready"), ["2"])
+
+    def test_runs_on_the_core_that_it_is_given(self):
+        core = min(os.sched_getaffinity(0))
+        peer = PeerProcess("peer", [sys.executable, "-c", "import os; input(); print('ok', *os.sched_getaffinity(0))"], {}, core)
+        self.addCleanup(peer.stop)
+        self.assertEqual(peer.ask("ready"), [str(core)])
 
 
 if __name__ == "__main__":

@@ -63,6 +63,16 @@ class APeer(unittest.TestCase):
         with self.assertRaisesRegex(peer.Unsupported, "f32, bf16, u8 alone"):
             self.setup(self.library(0), "f64")
 
+    def test_gives_tensors_other_memory_while_it_keeps_the_earlier_ones(self):
+        library = self.library(0)
+        library.keep(8)
+        seen = set()
+        for _ in range(5):
+            self.setup(library)
+            seen |= {library.input.ctypes.data, library.output.ctypes.data}
+        self.assertEqual(len(seen), 10)
+        self.assertEqual(len(library.kept), 4)
+
     def test_refuses_the_backward_pass(self):
         with self.assertRaisesRegex(peer.Unsupported, "the forward pass alone"):
             self.setup(self.library(0), "bf16", "backward")

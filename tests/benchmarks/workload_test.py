@@ -111,6 +111,8 @@ class AnotherFile(unittest.TestCase):
                 path.write_text(text)
                 with self.assertRaisesRegex(ValueError, "mine.json does not hold workloads"):
                     read_workloads(path)
+            with self.assertRaisesRegex(ValueError, "'input' is missing"):
+                read_workloads(path)
 
     def test_needs_no_group(self):
         with tempfile.TemporaryDirectory() as folder:

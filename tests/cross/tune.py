@@ -53,9 +53,10 @@ def tune(*options, timeout=None):
 refused = tune("--target", "x86-64-none")
 assert refused.returncode and "there is no CPU target x86-64-none; known:" in refused.stdout, refused.stdout
 text = workloads.read_text()
-workloads.write_text(text.replace("padding", "pading"))
-refused = tune()
-assert refused.returncode and "unknown keys: pading" in refused.stdout and not schedules.exists(), refused.stdout
+for right, wrong, why in (("padding", "pading", "unknown keys: pading"), ('"kernel_size": [5, 4], ', "", "workload odd lacks kernel_size")):
+    workloads.write_text(text.replace(right, wrong))
+    refused = tune()
+    assert refused.returncode and why in refused.stdout and not schedules.exists(), refused.stdout
 workloads.write_text(text)
 
 done = tune("--rounds", "1")
