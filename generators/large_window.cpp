@@ -326,7 +326,7 @@ private:
         middle_ = place(s, pitch_);
         across_ = place(s, pitch_);
         whole_ = place(s, pitch_);
-        four_ = place(s, 2 * pitch_);
+        if (!planar_) four_ = place(s, 2 * pitch_);
         const Wholes wholes = place_wholes(s, *y_, pitch_);
         // Sums are stored where loads of whole vectors will find them.
         const Expr lead = (first - begin_) * step_;
@@ -353,20 +353,19 @@ private:
     // The sums of the windows of row i that begin at each float, into across_: of as many floats as a vector has, by
     // doubling, which `count` of add up to a window but for `rest` floats, and those are among the doubled ones.
     Stmt chain(const Expr &i) {
-        constexpr int kFew = 4;  // counts below are added while they are in registers
+        constexpr int kFew = 4;  // counts below are kept in registers
         int levels = 0;
         while (1 << levels < lanes_) ++levels;
         const Expr count = whole_vectors_, first = count + levels - 1, vectors = (starts_ + lanes_ - 1) / lanes_ + first;
         outputs_at_ = first * lanes_;
         Stmt result;
         for (int rest = 0; rest < lanes_; ++rest) {
-            Stmt variants = doubled(i, levels, rest, vectors, [&](const Expr &at, const Expr &whole, const Expr &part) {
-                return Block::make(whole_.store(at, whole), across_.store(at, part));
-            });
+            Stmt variants = in_groups(i, levels, rest, count, vectors);
             for (int few = 0; few < kFew; ++few) {
                 std::vector<Local> earlier;
                 for (int n = 0; n < few; ++n) earlier.emplace_back("whole", lanes_);
-                Stmt sums = doubled(i, levels, rest, vectors, [&](const Expr &at, const Expr &whole, const Expr &part) {
+                const auto each_vector = [&](const std::function<Stmt(Expr)> &body) { return loop("vector", vectors, body); };
+                Stmt sums = doubled(i, levels, rest, each_vector, [&](const Expr &at, const Expr &whole, const Expr &part) {
                     Sequence s;
                     Expr sum = part, newer = whole;
                     std::vector<Stmt> carried;
@@ -385,17 +384,47 @@ private:
             }
             result = result.defined() ? if_else(x_->kernel % lanes_ == rest, variants, result) : variants;
         }
-        return Block::make(result, if_else(count >= kFew, wholes_in_line(count, vectors)));
+        return result;
     }
 
-    // put(place, sum of lanes_ floats, sum of `rest` floats) for each vector, of which the first levels - 1 mean nothing.
-    Stmt doubled(const Expr &i, int levels, int rest, const Expr &vectors, const std::function<Stmt(Expr, Expr, Expr)> &put) const {
+    // Vectors in groups of `count`: the `count` before a vector are those of its group before it, whose sum grows, and the last ones of the
+    // group before, whose sums from each to its end are ready. Three additions, however many there are. What the first group finds goes into
+    // sums that mean nothing.
+    Stmt in_groups(const Expr &i, int levels, int rest, const Expr &count, const Expr &vectors) const {
+        const Local before("before", lanes_), suffix("suffix", lanes_);
+        Expr place;  // in its group
+        const auto each_group = [&](const std::function<Stmt(Expr)> &body) {
+            return loop("group", (vectors + count - 1) / count, [&](const Expr &group) {
+                Sequence g;
+                const Expr begin = g.let("group_begin", group * count), size = g.let("group_size", min(count, vectors - begin));
+                g.add(before.zero());
+                g.add(loop("vector", size, [&](const Expr &vector) {
+                    place = vector * lanes_;
+                    return body(begin + vector);
+                }));
+                g.add(suffix.zero());
+                g.add(loop("suffix", size, [&](const Expr &behind) {
+                    const Expr at = (size - 1 - behind) * lanes_;
+                    return Block::make(suffix.add(whole_.load(at, lanes_)), whole_.store(at, suffix.load(0, lanes_)));
+                }));
+                return g.done();
+            });
+        };
+        const Stmt sums = doubled(i, levels, rest, each_group, [&](const Expr &at, const Expr &whole, const Expr &part) {
+            return Block::make({across_.store(at, plus(part, plus(before.load(0, lanes_), whole_.load(place, lanes_)))), before.add(whole), whole_.store(place, whole)});
+        });
+        return before.within(suffix.within(sums));
+    }
+
+    // put(place, sum of lanes_ floats, sum of `rest` floats) for each vector, of which the first levels - 1 mean nothing. over: the loops over vectors.
+    Stmt doubled(const Expr &i, int levels, int rest, const std::function<Stmt(const std::function<Stmt(Expr)> &)> &over,
+                 const std::function<Stmt(Expr, Expr, Expr)> &put) const {
         std::vector<Local> sums, parts;
         for (int l = 0; l < levels; ++l) {
             sums.emplace_back("sums", lanes_);
             parts.emplace_back("parts", lanes_);
         }
-        Stmt result = loop("vector", vectors, [&](const Expr &vector) {
+        Stmt result = over([&](const Expr &vector) {
             Sequence v;
             const Expr at = vector * lanes_;
             // The first doubling by loads, of which there are few: shuffles are what limits this loop.
@@ -425,34 +454,6 @@ private:
         for (const std::vector<Local> *locals : {&sums, &parts}) {
             for (const Local &each : *locals) result = each.within(Block::make(each.zero(), result));
         }
-        return result;
-    }
-
-    // across_ += the `count` vectors before, of whole_: 4 on end together, into four_.
-    Stmt wholes_in_line(const Expr &count, const Expr &vectors) const {
-        const Local older("older", lanes_), pair("pair", lanes_), older_pair("pair", lanes_);
-        Stmt result;
-        for (int ones = 0; ones < 4; ++ones) {
-            const Stmt variant = loop("vector", vectors, [&](const Expr &vector) {
-                Sequence v;
-                const Local sum("sum", lanes_);
-                const Expr at = vector * lanes_, whole = v.let("whole", whole_.load(at, lanes_));
-                const Expr two = v.let("two", plus(older.load(0, lanes_), whole));
-                // four_ begins `count` vectors late, so that there are some before the first.
-                const Expr to = v.let("to", at + count * lanes_);
-                v.add(four_.store(to, plus(older_pair.load(0, lanes_), two)));
-                v.add(older.store(0, whole));
-                v.add(older_pair.store(0, pair.load(0, lanes_)));
-                v.add(pair.store(0, two));
-                Expr one = across_.load(at, lanes_);
-                for (int n = 1; n <= ones; ++n) one = plus(one, whole_.load(at - n * lanes_, lanes_));
-                v.add(sum.within(Block::make({sum.store(0, one), loop("fours", count / 4, [&](const Expr &f) { return sum.add(four_.load(to - (4 * f + ones + 1) * lanes_, lanes_)); }),
-                                              across_.store(at, sum.load(0, lanes_))})));
-                return v.done();
-            });
-            result = result.defined() ? if_else(count % 4 == ones, variant, result) : variant;
-        }
-        for (const Local *each : {&older, &pair, &older_pair}) result = each->within(Block::make(each->zero(), result));
         return result;
     }
 

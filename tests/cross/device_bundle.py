@@ -22,7 +22,7 @@ shutil.rmtree(folder, ignore_errors=True)
 build, there, workloads, schedules = folder / "build", folder / "there", folder / "workloads.json", folder / "schedules.json"
 (build / "bin").mkdir(parents=True)
 (build / "bin/halpool_generator").symlink_to(os.environ["GENERATOR"])
-workloads.write_text(json.dumps({"layouts": ["nchw"], "workloads": [{"name": "w", "input": [2, 4, 20, 20], "kernel_size": 3, "stride": 1, "padding": 1}]}))
+workloads.write_text(json.dumps({"op": "avg_pool2d", "dtype": "f32", "layouts": ["nchw"], "workloads": [{"name": "w", "input": [2, 4, 20, 20], "kernel_size": 3, "stride": 1, "padding": 1}]}))
 
 options = types.SimpleNamespace(
     emit_candidates=there, target=TARGET, workloads=workloads, build=build, cmake=tree.CMAKE, cmake_generator=os.environ["CMAKE_GENERATOR"],

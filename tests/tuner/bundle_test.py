@@ -374,7 +374,7 @@ class DeviceProblems(unittest.TestCase):
     def searches(self, *workloads):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "w.json"
-            path.write_text(json.dumps({"layouts": ["nchw", "nhwc"], "workloads": [{"name": str(i), **each} for i, each in enumerate(workloads)]}))
+            path.write_text(json.dumps({"op": "avg_pool2d", "dtype": "f32", "layouts": ["nchw", "nhwc"], "workloads": [{"name": str(i), **each} for i, each in enumerate(workloads)]}))
             return {search.family: search for search in device_search.problems(types.SimpleNamespace(target="cuda-sm80", workloads=path))}
 
     def test_take_the_first_kernel_that_fits_and_measure_it_on_the_largest(self):
@@ -392,6 +392,8 @@ class DeviceProblems(unittest.TestCase):
                 self.assertEqual(sum(schedule[name] != search.present[name] for name in schedule), 1)
                 self.assertLessEqual(schedule["vector"], 4 if "-a16" in family else 1)
         with self.assertRaisesRegex(TuneFailed, "has no problem that a kernel of cuda-sm80 takes"):
+            self.searches({"input": [1, 1, 5, 5], "kernel_size": 2, "ceil_mode": True})
+        with self.assertRaisesRegex(bundle.kernel_manifest.BadInput, "w.json:1: workloads must contain at least 1 items"):
             self.searches()
 
 
