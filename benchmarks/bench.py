@@ -33,7 +33,7 @@ ROUNDS = 5
 REPETITIONS = 3  # a round, of calls that take long
 SHORT_CALL_REPETITIONS = 30
 SHORT_CALL_NS = 100e3
-# Input and output of a workload that gets other memory each round.
+# Of a workload's input and output together, at most: these get other memory each round.
 PLACED_ANEW_BYTES = 16 << 20
 
 # What all repetitions of one peer at one workload may take; a slower one gets fewer. Such a peer is far behind.
