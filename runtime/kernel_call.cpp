@@ -108,7 +108,7 @@ void KernelCall::prepare_large(const Problem &p, const KernelRow &row) {
         return large_workspace(columns, p.y.kernel, p.x.kernel, p.y.stride, p.x.stride, step, lanes);
     };
     // Long rows are read best; what is computed in should stay in the second-level cache.
-    constexpr std::int64_t kWorkspaceFloats = 128 * 1024;
+    constexpr std::int64_t kWorkspaceFloats = 256 * 1024;
     const std::int64_t least = (3 * p.x.kernel + p.x.stride - 1) / p.x.stride;
     std::int64_t most = columns_;
     while (most > least && workspace(most) > kWorkspaceFloats) most = std::max(least, most / 2);

@@ -147,6 +147,31 @@ TEST_P(AdversarialValues, LongWindowsWhoseTermsCancelKeepTheContract) {
     for (const Problem &problem : every_window_class(5, 23, 37)) check(problem, cancel);
 }
 
+// Of one element that is large, and others so small that a sum of `together` of them, added to it, rounds up by half of the last place:
+// every such addition errs by one unit, all to the same side. It is how many there are that the contract bounds.
+TEST_P(AdversarialValues, ALargeElementAmongSmallOnesKeepsTheContract) {
+    const auto windows = [](std::int64_t channels) {
+        const auto input = [&](std::int64_t height, std::int64_t width) { return Ints{1, channels, height, width}; };
+        return std::vector<Problem>{{input(25, 25), {17}, {1}},
+                                    {input(45, 45), {33}, {1}},
+                                    {input(90, 90), {71}, {8}},
+                                    {input(150, 150), {135}, {8}},
+                                    {input(90, 90), {72, 9}, {8, 1}},
+                                    {input(290, 20), {255, 11}, {1, 2}},
+                                    {input(20, 290), {11, 255}, {2, 1}},
+                                    {input(1060, 1), {1023, 1}, {1}},
+                                    {input(1, 1060), {1, 1023}, {1}},
+                                    {input(40, 600), {17, 511}, {3, 7}}};
+    };
+    for (const std::int64_t channels : {1, 3, 16})
+        for (const Problem &problem : windows(channels))
+            for (const int together : {1, 4, 8, 16, 64}) {
+                const float small = (0x1p-24f + 0x1p-28f) / static_cast<float>(together);
+                const auto plane = static_cast<std::size_t>(problem.input_shape[2] * problem.input_shape[3]);
+                check(problem, [=](std::size_t i) { return i % plane == plane / 2 ? 1.0f : small; });
+            }
+}
+
 TEST_P(AdversarialValues, ANaNReachesExactlyTheWindowsThatHoldIt) {
     for (const Problem &problem : every_window_class(2, 19, 35)) {
         const std::size_t count = planar(problem.input_shape).count();

@@ -169,14 +169,14 @@ Int large_strip_pitch(Int columns, Int kernel, Int stride, Int lanes) {
 // Rows of the pitch, in lines: sums of a block's rows, and what else generators/large_window.cpp keeps.
 template <class Int>
 Int large_lines(Int kernel_h, Int stride_h) {
-    return kLargeBlock + 11 + large_wholes(kernel_h, stride_h);
+    return kLargeBlock + 9 + large_wholes(kernel_h, stride_h);
 }
 inline std::int64_t large_workspace(std::int64_t columns, std::int64_t kernel_h, std::int64_t kernel_w, std::int64_t stride_h,
                                     std::int64_t stride_w, std::int64_t step, std::int64_t lanes) {
     if (step < lanes) return large_line_pitch(columns, kernel_w, stride_w, step) * large_lines(kernel_h, stride_h);
     const std::int64_t wholes_w = large_wholes(kernel_w, stride_w), block = kLargeBlock * stride_w * lanes;
-    return large_strip_pitch(columns, kernel_w, stride_w, lanes) * (large_wholes(kernel_h, stride_h) + 6) +
-           block * (kLargeBlock * (wholes_w + 3) + 1) + kLargeBlock * lanes * (wholes_w + 7);
+    return large_strip_pitch(columns, kernel_w, stride_w, lanes) * (large_wholes(kernel_h, stride_h) + 4) +
+           block * (kLargeBlock * (wholes_w + 3) + 1) + kLargeBlock * lanes * (wholes_w + 5);
 }
 inline constexpr int kLeastBlocks = 4;
 
