@@ -157,11 +157,11 @@ TEST_P(AdversarialValues, ALargeElementAmongSmallOnesKeepsTheContract) {
                                     {input(90, 90), {71}, {8}},
                                     {input(150, 150), {135}, {8}},
                                     {input(90, 90), {72, 9}, {8, 1}},
-                                    {input(290, 20), {255, 11}, {1, 2}},
-                                    {input(20, 290), {11, 255}, {2, 1}},
+                                    {input(290, 20), {255, 11}, {5, 3}},
+                                    {input(20, 290), {11, 255}, {3, 5}},
                                     {input(1060, 1), {1023, 1}, {1}},
                                     {input(1, 1060), {1, 1023}, {1}},
-                                    {input(40, 600), {17, 511}, {3, 7}}};
+                                    {input(26, 600), {17, 511}, {8, 8}}};
     };
     for (const std::int64_t channels : {1, 3, 16})
         for (const Problem &problem : windows(channels))
@@ -239,6 +239,19 @@ TEST_P(AdversarialValues, ASumThatOverflowsIsInfinite) {
         }
     }
     EXPECT_GT(executed_, 0);
+}
+
+// Padding beyond half the window, and beyond all of it: between its windows and the input lie blocks that hold nothing.
+TEST_P(AdversarialValues, LargeWindowsFarBesideTheInputKeepTheContract) {
+    for (const std::int64_t channels : {1, 3, 16})
+        for (const std::int64_t padding : {75, 140})
+            for (const std::int64_t stride : {1, 3}) {
+                Problem wide{{1, channels, 4, 25}, {3, 70}, {stride}, {1, padding}}, tall{{1, channels, 25, 4}, {70, 3}, {stride}, {padding, 1}};
+                for (Problem *problem : {&wide, &tall}) {
+                    problem->allow_any_padding = true;
+                    check(*problem, [](std::size_t i) { return static_cast<float>(i % 13) - 4.3f; });
+                }
+            }
 }
 
 TEST_P(AdversarialValues, WindowsWhollyInPaddingGiveZero) {
