@@ -189,7 +189,7 @@ private:
 
     // ---- Along y
 
-    enum class Rows { inside, outside, any };  // the input
+    enum class Rows { inside, outside, any };  // where they lie of the input, all of them: any is tested row by row
 
     // Columns of the input, whose sums go to `at(i, column)` of output row i; `ring`: place in a row of wholes.
     struct Columns {
@@ -252,7 +252,7 @@ private:
 
     // Bits do not depend on where a call begins.
     Expr first_block() const { return output_row(0) / kRows; }
-    Expr whole_vectors(const Columns &columns) const { return round_up(columns.floats, lanes_); }
+    Expr rounded_floats(const Columns &columns) const { return round_up(columns.floats, lanes_); }
 
     // What is below the oldest block of the first windows.
     Stmt first_wholes(const Columns &columns, const Wholes &wholes) const {
@@ -273,7 +273,7 @@ private:
             }));
             return s.done();
         });
-        const Stmt begin = wholes.begin(wholes.slot(first_block() + y_->wholes + 1), columns.ring, whole_vectors(columns), lanes_);
+        const Stmt begin = wholes.begin(wholes.slot(first_block() + y_->wholes + 1), columns.ring, rounded_floats(columns), lanes_);
         return if_else(!y_->direct(), Block::make({all, begin, if_else(y_->stride == 1, rest)}));
     }
 
@@ -281,7 +281,7 @@ private:
     Stmt column_sums(const Columns &columns, const Wholes &wholes, const Expr &block, const Expr &y) const {
         Sequence s;
         const Expr slot = s.let("slot", wholes.slot(block));
-        const Stmt middles = wholes.middles(slot, columns.ring, whole_vectors(columns), lanes_, [&](const Expr &at, const Expr &sum) {
+        const Stmt middles = wholes.middles(slot, columns.ring, rounded_floats(columns), lanes_, [&](const Expr &at, const Expr &sum) {
             return if_else(y_->stride == 1, middle_.store(at, sum), middle_.store(at, plus(sum, middle_.load(at, sum.type().lanes()))));
         });
         const Expr newest = y + y_->kernel - 1;
@@ -509,18 +509,19 @@ private:
         // Up to kMany are added one by one to the compensated sum of those before.
         constexpr int kMany = 16;
         const Local sum("sum", lanes_), many("many", lanes_), errors("errors", lanes_), group_sum("group_sum", lanes_);
-        // added(vector): what is added there, as long as it is in memory: before or after that.
-        enum class In { before, after };
-        const auto by_many = [&](const Expr &from, const Expr &to, const std::function<Stmt(Expr, Expr)> &body, In memory, const std::function<Expr(Expr)> &added) {
+        // body(first, n) adds n vectors to `sum`; whole_ holds each, at place(vector), before that or after.
+        using Place = std::function<Expr(Expr)>;
+        enum class Held { before, after };
+        const auto by_many = [&](const Expr &from, const Expr &to, const std::function<Stmt(Expr, Expr)> &body, Held held, const Place &place) {
             return Block::make({sum.zero(), many.zero(), errors.zero(), loop("many", (to - from + kMany - 1) / kMany, [&](const Expr &n) {
                 Sequence m, fold;
                 const Expr first = m.let("first", from + n * kMany), more = to - first > kMany;
-                const Stmt add = Block::make(group_sum.zero(), loop("added", kMany, [&](const Expr &i) { return group_sum.add(added(first + i)); }));
+                const Stmt add = Block::make(group_sum.zero(), loop("added", kMany, [&](const Expr &i) { return group_sum.add(whole_.load(place(first + i), lanes_)); }));
                 const CompensatedSum all = CompensatedSum{many.load(0, lanes_), errors.load(0, lanes_)}.plus_term(fold, group_sum.load(0, lanes_));
                 for (const Stmt &each : {many.store(0, all.value), errors.store(0, all.error), sum.store(0, all.rounded())}) fold.add(each);
-                if (memory == In::before) m.add(if_else(more, add));
+                if (held == Held::before) m.add(if_else(more, add));
                 m.add(body(first, min(to - first, kMany)));
-                m.add(if_else(more, memory == In::before ? fold.done() : Block::make(add, fold.done())));
+                m.add(if_else(more, held == Held::before ? fold.done() : Block::make(add, fold.done())));
                 return m.done();
             })});
         };
@@ -530,29 +531,29 @@ private:
             Sequence g;
             const Expr first = g.let("group_begin", vectors - (groups - group) * count);
             const Expr from = g.let("from", clamp(begin - first, 0, count)), to = g.let("to", clamp(end - first, from, count));
+            const Place forwards = [&](const Expr &vector) { return vector * lanes_; }, backwards = [&](const Expr &vector) { return (count - 1 - vector) * lanes_; };
             const auto summed = [&](const Expr &begins, const Expr &n) {
                 return by_rest([&](int rest) {
                     return loop("vector", n, [&](const Expr &vector) {
-                        const Expr place = (begins + vector) * lanes_;
+                        const Expr place = forwards(begins + vector);
                         return doubled(i, first + begins + vector, rest, carried, [&](const Expr &at, const Expr &whole, const Expr &part) {
                             return Block::make({across_.store(at, plus(part, plus(sum.load(0, lanes_), whole_.load(place, lanes_)))), sum.add(whole), whole_.store(place, whole)});
                         });
                     });
                 });
             };
-            g.add(by_many(from, to, summed, In::after, [&](const Expr &vector) { return whole_.load(vector * lanes_, lanes_); }));
+            g.add(by_many(from, to, summed, Held::after, forwards));
             g.add(loop("behind", count - to, [&](const Expr &vector) {
                 const Expr at = (to + vector) * lanes_;
                 return Block::make(across_.store(first * lanes_ + at, plus(sum.load(0, lanes_), whole_.load(at, lanes_))), whole_.store(at, make_zero(Float(32, lanes_))));
             }));
-            const auto from_behind = [&](const Expr &vector) { return (count - 1 - vector) * lanes_; };
             const auto suffixes = [&](const Expr &begins, const Expr &n) {
                 return loop("suffix", n, [&](const Expr &vector) {
-                    const Expr at = from_behind(begins + vector);
+                    const Expr at = backwards(begins + vector);
                     return Block::make(sum.add(whole_.load(at, lanes_)), whole_.store(at, sum.load(0, lanes_)));
                 });
             };
-            g.add(if_else(group < groups - 1, Block::make(by_many(0, count - from, suffixes, In::before, [&](const Expr &vector) { return whole_.load(from_behind(vector), lanes_); }),
+            g.add(if_else(group < groups - 1, Block::make(by_many(0, count - from, suffixes, Held::before, backwards),
                                                           loop("before", from, [&](const Expr &vector) { return whole_.store(vector * lanes_, sum.load(0, lanes_)); }))));
             return g.done();
         }));

@@ -107,7 +107,7 @@ void KernelCall::prepare_large(const Problem &p, const KernelRow &row) {
     const auto workspace = [&](std::int64_t columns) {
         return large_workspace(columns, p.y.kernel, p.x.kernel, p.y.stride, p.x.stride, step, lanes);
     };
-    // Long rows are read best; what is computed in should stay in the second-level cache.
+    // Whole rows are read best, up to a workspace of a megabyte: of that little is read again for the next rows, and in order.
     constexpr std::int64_t kWorkspaceFloats = 256 * 1024;
     const std::int64_t least = (3 * p.x.kernel + p.x.stride - 1) / p.x.stride;
     std::int64_t most = columns_;
